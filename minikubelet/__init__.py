@@ -1,0 +1,1 @@
+"""minikubelet: Kubernetes Pod and Job manifests as plain Linux processes."""

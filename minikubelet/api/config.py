@@ -1,0 +1,29 @@
+"""ConfigMap and Secret as frozen types: where environment variables and volume files come from."""
+
+from collections.abc import Mapping
+
+import attrs
+
+from minikubelet.api.meta import ObjectMeta
+
+
+@attrs.frozen
+class ConfigMap:
+    metadata: ObjectMeta
+    data: Mapping[str, str] = attrs.Factory(dict)
+    binary_data: Mapping[str, bytes] = attrs.Factory(dict)
+    immutable: bool | None = None
+    api_version: str = "v1"
+    kind: str = "ConfigMap"
+
+
+@attrs.frozen
+class Secret:
+    """`data` is already decoded from base64 and merged with `stringData`, which wins."""
+
+    metadata: ObjectMeta
+    data: Mapping[str, bytes] = attrs.Factory(dict)
+    type: str = "Opaque"
+    immutable: bool | None = None
+    api_version: str = "v1"
+    kind: str = "Secret"

@@ -1,0 +1,53 @@
+"""Object metadata: names, labels, owners, and how timestamps are written.
+
+Pure data. Timestamps are kept as the RFC 3339 text that is published, since nothing here
+computes with them (decisions use monotonic seconds, see `minikubelet.lifecycle`).
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import attrs
+
+# A field that minikubelet carries along without looking inside (affinity, tolerations, ...).
+Json = Any
+
+
+@attrs.frozen
+class OwnerReference:
+    api_version: str
+    kind: str
+    name: str
+    uid: str
+    controller: bool | None = None
+    block_owner_deletion: bool | None = None
+
+
+@attrs.frozen
+class ObjectMeta:
+    name: str = ""
+    generate_name: str | None = None
+    namespace: str = "default"
+    uid: str = ""
+    labels: Mapping[str, str] = attrs.Factory(dict)
+    annotations: Mapping[str, str] = attrs.Factory(dict)
+    owner_references: tuple[OwnerReference, ...] = ()
+    finalizers: tuple[str, ...] = ()
+    creation_timestamp: str | None = None
+    deletion_timestamp: str | None = None
+    deletion_grace_period_seconds: int | None = None
+    generation: int | None = None
+    resource_version: str | None = None
+    self_link: str | None = None
+    managed_fields: Json = None
+
+
+def format_time(wall_seconds: float) -> str:
+    """Seconds since the Unix epoch as RFC 3339 with whole seconds, as `metav1.Time` is published."""
+    return datetime.fromtimestamp(int(wall_seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def format_micro_time(wall_seconds: float) -> str:
+    """Seconds since the Unix epoch as RFC 3339 with microseconds, as `metav1.MicroTime` is published."""
+    return datetime.fromtimestamp(wall_seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

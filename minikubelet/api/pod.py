@@ -1,0 +1,469 @@
+"""The Pod specification as frozen types, in the API's own words.
+
+Field names are those of the Kubernetes v1 API in snake_case; `codec` converts. Field defaults are
+the API server's (DEF-*) wherever they do not depend on another field; the rest is in `defaults`.
+What minikubelet does not look into is kept as `Json`, so that a pod is published as it was given.
+"""
+
+from collections.abc import Mapping
+from functools import cached_property
+
+import attrs
+
+from minikubelet.api.meta import Json, ObjectMeta
+from minikubelet.api.pod_status import PodStatus
+
+IntOrString = int | str
+
+# ------------------------------------------------------------------ handlers, probes, hooks
+
+
+@attrs.frozen
+class ExecAction:
+    command: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class HTTPHeader:
+    name: str
+    value: str = ""
+
+
+@attrs.frozen
+class HTTPGetAction:
+    port: IntOrString
+    path: str = "/"
+    host: str | None = None
+    scheme: str = "HTTP"
+    http_headers: tuple[HTTPHeader, ...] = ()
+
+
+@attrs.frozen
+class TCPSocketAction:
+    port: IntOrString
+    host: str | None = None
+
+
+@attrs.frozen
+class GRPCAction:
+    port: int
+    service: str = ""
+
+
+@attrs.frozen
+class SleepAction:
+    seconds: int
+
+
+@attrs.frozen
+class Probe:
+    """PROBE-2: lengths are seconds; exactly one handler is set (VALID-7)."""
+
+    exec: ExecAction | None = None
+    http_get: HTTPGetAction | None = None
+    tcp_socket: TCPSocketAction | None = None
+    grpc: GRPCAction | None = None
+    initial_delay_seconds: int = 0
+    timeout_seconds: int = 1
+    period_seconds: int = 10
+    success_threshold: int = 1
+    failure_threshold: int = 3
+    termination_grace_period_seconds: int | None = None
+
+
+@attrs.frozen
+class LifecycleHandler:
+    """HOOK-1: exactly one is set (VALID-12)."""
+
+    exec: ExecAction | None = None
+    http_get: HTTPGetAction | None = None
+    tcp_socket: TCPSocketAction | None = None
+    sleep: SleepAction | None = None
+
+
+@attrs.frozen
+class Lifecycle:
+    post_start: LifecycleHandler | None = None
+    pre_stop: LifecycleHandler | None = None
+    stop_signal: str | None = None
+
+
+# ------------------------------------------------------------------ environment
+
+
+@attrs.frozen
+class ObjectFieldSelector:
+    field_path: str
+    api_version: str = "v1"
+
+
+@attrs.frozen
+class ResourceFieldSelector:
+    resource: str
+    container_name: str | None = None
+    divisor: IntOrString | float | None = None
+
+
+@attrs.frozen
+class ConfigMapKeySelector:
+    key: str
+    name: str = ""
+    optional: bool | None = None
+
+
+@attrs.frozen
+class SecretKeySelector:
+    key: str
+    name: str = ""
+    optional: bool | None = None
+
+
+@attrs.frozen
+class EnvVarSource:
+    field_ref: ObjectFieldSelector | None = None
+    resource_field_ref: ResourceFieldSelector | None = None
+    config_map_key_ref: ConfigMapKeySelector | None = None
+    secret_key_ref: SecretKeySelector | None = None
+    file_key_ref: Json = None
+
+
+@attrs.frozen
+class EnvVar:
+    name: str
+    value: str | None = None
+    value_from: EnvVarSource | None = None
+
+
+@attrs.frozen
+class ConfigMapEnvSource:
+    name: str = ""
+    optional: bool | None = None
+
+
+@attrs.frozen
+class SecretEnvSource:
+    name: str = ""
+    optional: bool | None = None
+
+
+@attrs.frozen
+class EnvFromSource:
+    prefix: str = ""
+    config_map_ref: ConfigMapEnvSource | None = None
+    secret_ref: SecretEnvSource | None = None
+
+
+# ------------------------------------------------------------------ containers
+
+
+@attrs.frozen
+class ContainerPort:
+    container_port: int
+    name: str | None = None
+    protocol: str = "TCP"
+    host_port: int | None = None
+    host_ip: str | None = None
+
+
+@attrs.frozen
+class ResourceRequirements:
+    """Quantities as written (`100m`, `1Gi`, 2); `api.quantity` gives them a value."""
+
+    limits: Mapping[str, IntOrString | float] = attrs.Factory(dict)
+    requests: Mapping[str, IntOrString | float] = attrs.Factory(dict)
+    claims: Json = None
+
+
+@attrs.frozen
+class VolumeMount:
+    name: str
+    mount_path: str
+    read_only: bool = False
+    recursive_read_only: str | None = None
+    sub_path: str = ""
+    sub_path_expr: str = ""
+    mount_propagation: str | None = None
+
+
+@attrs.frozen
+class ContainerRestartRuleOnExitCodes:
+    operator: str
+    values: tuple[int, ...] = ()
+
+
+@attrs.frozen
+class ContainerRestartRule:
+    action: str
+    exit_codes: ContainerRestartRuleOnExitCodes | None = None
+
+
+@attrs.frozen
+class SecurityContext:
+    run_as_user: int | None = None
+    run_as_group: int | None = None
+    run_as_non_root: bool | None = None
+    privileged: bool | None = None
+    allow_privilege_escalation: bool | None = None
+    read_only_root_filesystem: bool | None = None
+    capabilities: Json = None
+    proc_mount: str | None = None
+    se_linux_options: Json = None
+    windows_options: Json = None
+    seccomp_profile: Json = None
+    app_armor_profile: Json = None
+
+
+@attrs.frozen
+class Container:
+    name: str
+    image: str | None = None
+    command: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    working_dir: str | None = None
+    ports: tuple[ContainerPort, ...] = ()
+    env_from: tuple[EnvFromSource, ...] = ()
+    env: tuple[EnvVar, ...] = ()
+    resources: ResourceRequirements = attrs.Factory(ResourceRequirements)
+    resize_policy: Json = None
+    restart_policy: str | None = None
+    restart_policy_rules: tuple[ContainerRestartRule, ...] = ()
+    volume_mounts: tuple[VolumeMount, ...] = ()
+    volume_devices: Json = None
+    liveness_probe: Probe | None = None
+    readiness_probe: Probe | None = None
+    startup_probe: Probe | None = None
+    lifecycle: Lifecycle | None = None
+    termination_message_path: str = "/dev/termination-log"
+    termination_message_policy: str = "File"
+    image_pull_policy: str | None = None
+    security_context: SecurityContext | None = None
+    stdin: bool = False
+    stdin_once: bool = False
+    tty: bool = False
+
+
+# ------------------------------------------------------------------ volumes
+
+
+@attrs.frozen
+class KeyToPath:
+    key: str
+    path: str
+    mode: int | None = None
+
+
+@attrs.frozen
+class EmptyDirVolumeSource:
+    medium: str = ""
+    size_limit: IntOrString | float | None = None
+
+
+@attrs.frozen
+class HostPathVolumeSource:
+    path: str
+    type: str = ""
+
+
+@attrs.frozen
+class ConfigMapVolumeSource:
+    name: str = ""
+    items: tuple[KeyToPath, ...] = ()
+    default_mode: int = 0o644
+    optional: bool | None = None
+
+
+@attrs.frozen
+class SecretVolumeSource:
+    secret_name: str = ""
+    items: tuple[KeyToPath, ...] = ()
+    default_mode: int = 0o644
+    optional: bool | None = None
+
+
+@attrs.frozen
+class DownwardAPIVolumeFile:
+    path: str
+    field_ref: ObjectFieldSelector | None = None
+    resource_field_ref: ResourceFieldSelector | None = None
+    mode: int | None = None
+
+
+@attrs.frozen
+class DownwardAPIVolumeSource:
+    items: tuple[DownwardAPIVolumeFile, ...] = ()
+    default_mode: int = 0o644
+
+
+@attrs.frozen
+class ConfigMapProjection:
+    name: str = ""
+    items: tuple[KeyToPath, ...] = ()
+    optional: bool | None = None
+
+
+@attrs.frozen
+class SecretProjection:
+    name: str = ""
+    items: tuple[KeyToPath, ...] = ()
+    optional: bool | None = None
+
+
+@attrs.frozen
+class DownwardAPIProjection:
+    items: tuple[DownwardAPIVolumeFile, ...] = ()
+
+
+@attrs.frozen
+class ServiceAccountTokenProjection:
+    path: str
+    audience: str | None = None
+    expiration_seconds: int | None = None
+
+
+@attrs.frozen
+class VolumeProjection:
+    config_map: ConfigMapProjection | None = None
+    secret: SecretProjection | None = None
+    downward_api: DownwardAPIProjection | None = None
+    service_account_token: ServiceAccountTokenProjection | None = None
+
+
+@attrs.frozen
+class ProjectedVolumeSource:
+    sources: tuple[VolumeProjection, ...] = ()
+    default_mode: int = 0o644
+
+
+@attrs.frozen
+class Volume:
+    """Exactly one source is set (VALID-2, DEF-4); other kinds of source are refused on loading."""
+
+    name: str
+    empty_dir: EmptyDirVolumeSource | None = None
+    host_path: HostPathVolumeSource | None = None
+    config_map: ConfigMapVolumeSource | None = None
+    secret: SecretVolumeSource | None = None
+    downward_api: DownwardAPIVolumeSource | None = None
+    projected: ProjectedVolumeSource | None = None
+
+
+# ------------------------------------------------------------------ the pod
+
+
+@attrs.frozen
+class PodReadinessGate:
+    condition_type: str
+
+
+@attrs.frozen
+class PodOS:
+    name: str
+
+
+@attrs.frozen
+class HostAlias:
+    ip: str
+    hostnames: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class PodSecurityContext:
+    run_as_user: int | None = None
+    run_as_group: int | None = None
+    run_as_non_root: bool | None = None
+    fs_group: int | None = None
+    fs_group_change_policy: str | None = None
+    supplemental_groups: tuple[int, ...] = ()
+    supplemental_groups_policy: str | None = None
+    sysctls: Json = None
+    se_linux_options: Json = None
+    se_linux_change_policy: str | None = None
+    windows_options: Json = None
+    seccomp_profile: Json = None
+    app_armor_profile: Json = None
+
+
+@attrs.frozen
+class PodSpec:
+    containers: tuple[Container, ...]
+    init_containers: tuple[Container, ...] = ()
+    volumes: tuple[Volume, ...] = ()
+    restart_policy: str = "Always"
+    termination_grace_period_seconds: int = 30
+    active_deadline_seconds: int | None = None
+    readiness_gates: tuple[PodReadinessGate, ...] = ()
+    security_context: PodSecurityContext = attrs.Factory(PodSecurityContext)
+    os: PodOS | None = None
+    hostname: str | None = None
+    subdomain: str | None = None
+    host_aliases: tuple[HostAlias, ...] = ()
+    host_network: bool = False
+    host_pid: bool = False
+    host_ipc: bool = False
+    host_users: bool | None = None
+    hostname_override: str | None = None
+    share_process_namespace: bool = False
+    set_hostname_as_fqdn: bool | None = None
+    enable_service_links: bool = True
+    service_account_name: str = "default"
+    service_account: str | None = None
+    automount_service_account_token: bool | None = None
+    node_name: str | None = None
+    node_selector: Mapping[str, str] = attrs.Factory(dict)
+    affinity: Json = None
+    tolerations: Json = None
+    topology_spread_constraints: Json = None
+    scheduler_name: str = "default-scheduler"
+    scheduling_gates: Json = None
+    scheduling_group: Json = None
+    workload_ref: Json = None
+    priority: int | None = None
+    priority_class_name: str | None = None
+    preemption_policy: str | None = None
+    runtime_class_name: str | None = None
+    overhead: Json = None
+    resources: ResourceRequirements | None = None
+    resource_claims: Json = None
+    image_pull_secrets: Json = None
+    dns_policy: str = "ClusterFirst"
+    dns_config: Json = None
+
+    @cached_property
+    def all_containers(self) -> Mapping[str, Container]:
+        """Every container by name, initContainers first, in spec order."""
+        return {c.name: c for c in (*self.init_containers, *self.containers)}
+
+    @cached_property
+    def sidecars(self) -> Mapping[str, Container]:
+        """SIDE-1: initContainers whose own restartPolicy is Always, in spec order."""
+        return {c.name: c for c in self.init_containers if c.restart_policy == "Always"}
+
+    @cached_property
+    def plain_inits(self) -> Mapping[str, Container]:
+        """initContainers that run to completion, in spec order."""
+        return {c.name: c for c in self.init_containers if c.restart_policy != "Always"}
+
+    def field_path(self, container_name: str) -> str:
+        """EVENT-6: `spec.containers{NAME}` or `spec.initContainers{NAME}`."""
+        in_init = any(c.name == container_name for c in self.init_containers)
+        return f"spec.{'initContainers' if in_init else 'containers'}{{{container_name}}}"
+
+
+@attrs.frozen
+class Pod:
+    metadata: ObjectMeta
+    spec: PodSpec
+    status: PodStatus | None = None
+    api_version: str = "v1"
+    kind: str = "Pod"
+
+    @property
+    def key(self) -> str:
+        """`namespace/name`, unique among the pods of one run."""
+        return f"{self.metadata.namespace}/{self.metadata.name}"
+
+
+@attrs.frozen
+class PodTemplateSpec:
+    spec: PodSpec
+    metadata: ObjectMeta = attrs.Factory(ObjectMeta)
