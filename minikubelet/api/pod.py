@@ -241,6 +241,16 @@ class Container:
     stdin_once: bool = False
     tty: bool = False
 
+    def probe_of(self, kind: str) -> Probe | None:
+        """The probe of kind `startup`, `liveness` or `readiness`."""
+        match kind:
+            case "startup":
+                return self.startup_probe
+            case "liveness":
+                return self.liveness_probe
+            case _:
+                return self.readiness_probe
+
 
 # ------------------------------------------------------------------ volumes
 
@@ -429,17 +439,17 @@ class PodSpec:
     dns_config: Json = None
 
     @cached_property
-    def all_containers(self) -> Mapping[str, Container]:
+    def all_containers(self) -> dict[str, Container]:
         """Every container by name, initContainers first, in spec order."""
         return {c.name: c for c in (*self.init_containers, *self.containers)}
 
     @cached_property
-    def sidecars(self) -> Mapping[str, Container]:
+    def sidecars(self) -> dict[str, Container]:
         """SIDE-1: initContainers whose own restartPolicy is Always, in spec order."""
         return {c.name: c for c in self.init_containers if c.restart_policy == "Always"}
 
     @cached_property
-    def plain_inits(self) -> Mapping[str, Container]:
+    def plain_inits(self) -> dict[str, Container]:
         """initContainers that run to completion, in spec order."""
         return {c.name: c for c in self.init_containers if c.restart_policy != "Always"}
 

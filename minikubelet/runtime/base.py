@@ -83,3 +83,6 @@ class Runtime(Protocol):
 
     def remove_pod(self, pod: Pod) -> None:
         """Release what `prepare_pod` made, logs excepted (TERM-14)."""
+
+    async def run(self, settle: Callable[[], None]) -> None:
+        """Deliver callbacks until cancelled, calling `settle` after each batch of them."""

@@ -1,0 +1,273 @@
+"""Many pods and Jobs over one runtime: the thin loop around the workers.
+
+Workers are synchronous. Whoever causes something (a callback of the runtime, a deletion, an alarm) marks
+a worker as changed; `settle` advances the changed ones until nothing is left to do. trio only passes the
+time between: one task waits for the earliest alarm of all workers, however many there are. `settle`
+works without trio, so that the first containers start before it is even imported.
+"""
+
+import heapq
+import random as random_module
+import time
+import uuid
+from collections.abc import Callable
+from itertools import count
+from math import inf
+from typing import TYPE_CHECKING, Protocol
+
+import attrs
+
+from minikubelet.api.event import Event, EventType
+from minikubelet.api.job import Job
+from minikubelet.api.meta import ObjectMeta, format_time
+from minikubelet.api.pod import Pod
+from minikubelet.kubelet.pod_worker import PodWorker
+from minikubelet.kubelet.recorder import EventRecorder
+from minikubelet.lifecycle.settings import LifecycleSettings
+from minikubelet.runtime.base import Runtime
+
+if TYPE_CHECKING:
+    import trio
+
+    from minikubelet.kubelet.job_worker import JobPod, JobWorker
+
+
+class Observer(Protocol):
+    """Somebody who is told what happens; called synchronously, so it must be quick and not raise."""
+
+    def event(self, event: Event) -> None:
+        """An Event was recorded."""
+
+    def changed(self, key: str) -> None:
+        """The pod `namespace/name` may have a new status."""
+
+
+class Kubelet:
+    """Runs pods and Jobs until they are finished.
+
+    `epoch` is wall seconds minus `runtime.now()`; `random` names the pods of Jobs.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        settings: LifecycleSettings | None = None,
+        *,
+        epoch: float | None = None,
+        random: random_module.Random | None = None,
+    ) -> None:
+        self.runtime = runtime
+        self.settings = settings or LifecycleSettings()
+        self.epoch = time.time() - runtime.now() if epoch is None else epoch
+        self.observers: list[Observer] = []
+        self._random = random or random_module.Random()
+        self._recorder = EventRecorder(runtime.now, self.epoch, self._publish)
+        self._pods: dict[str, PodWorker] = {}
+        self._jobs: dict[str, JobWorker] = {}
+        self._owners: dict[str, str] = {}
+        self._unfinished: set[PodWorker | JobWorker] = set()
+        self._dirty: dict[PodWorker | JobWorker, None] = {}
+        self._alarms: list[tuple[float, int, PodWorker | JobWorker]] = []
+        self._order = count()
+        self._is_settling = False
+        self._armed_for = inf
+        self._rearm: trio.Event | None = None
+        self._waiters: list[trio.Event] = []
+
+    # ------------------------------------------------------------------ what runs here
+
+    def add_pod(self, pod: Pod, owner: str | None = None) -> str:
+        """Accept a pod (CORE-7) and return its key; it is started by the next `settle`.
+
+        `owner` is the key of the Job that it belongs to. Raises ValueError if the name is taken.
+        """
+        if pod.key in self._pods:
+            raise ValueError(f"pod {pod.key} exists already")
+        pod = self._with_identity(pod)
+        worker = PodWorker(
+            pod, self.runtime, self.settings, changed=self._mark, tell=self._recorder.tell_of_pod
+        )
+        self._pods[pod.key] = worker
+        if owner is not None:
+            self._owners[pod.key] = owner
+        self._unfinished.add(worker)
+        self._mark(worker)
+        return pod.key
+
+    def add_job(self, job: Job) -> str:
+        """Accept a Job and return its key. Raises ValueError if the name is taken."""
+        from minikubelet.kubelet.job_worker import JobWorker
+
+        if job.key in self._jobs:
+            raise ValueError(f"job {job.key} exists already")
+        metadata = self._with_metadata(job.metadata)
+        worker = JobWorker(attrs.evolve(job, metadata=metadata), self, self.settings, self._random)
+        self._jobs[job.key] = worker
+        self._unfinished.add(worker)
+        self._mark(worker)
+        return job.key
+
+    def delete_pod(self, key: str, grace_seconds: int | None = None) -> None:
+        """TERM-4. A second deletion can only shorten the grace."""
+        self._pods[key].delete(grace_seconds)
+
+    def delete_job(self, key: str, grace_seconds: int | None = None) -> None:
+        """Delete a Job and its pods; none is replaced."""
+        self._jobs[key].delete(self.runtime.now())
+        for pod_key, owner in self._owners.items():
+            if owner == key:
+                self.delete_pod(pod_key, grace_seconds)
+        self._mark(self._jobs[key])
+
+    def delete_all(self, grace_seconds: int | None = None) -> None:
+        """LOCAL-9: what a signal to the supervisor means."""
+        for key in self._jobs:
+            self.delete_job(key, grace_seconds)
+        for key, worker in self._pods.items():
+            if not worker.is_finished:
+                self.delete_pod(key, grace_seconds)
+
+    def set_readiness_gate(self, key: str, condition_type: str, status: bool) -> None:
+        """COND-7: the part of a readinessGate's own controller."""
+        self._pods[key].set_readiness_gate(condition_type, status)
+
+    @property
+    def is_finished(self) -> bool:
+        """Every pod is over and every Job complete, failed or deleted."""
+        return not self._unfinished
+
+    # ------------------------------------------------------------------ what can be read
+
+    def pod(self, key: str) -> Pod:
+        """The Pod with its status at this moment. Raises KeyError."""
+        return self._pods[key].published(self.epoch)
+
+    def job(self, key: str) -> Job:
+        """The Job with its status at this moment. Raises KeyError."""
+        worker = self._jobs[key]
+        return attrs.evolve(worker.record.job, status=worker.status(self.epoch))
+
+    def pods(self) -> list[Pod]:
+        return [self.pod(key) for key in self._pods]
+
+    def jobs(self) -> list[Job]:
+        return [self.job(key) for key in self._jobs]
+
+    def worker(self, key: str) -> PodWorker:
+        """The worker of a pod, for those who want its record. Raises KeyError."""
+        return self._pods[key]
+
+    # ------------------------------------------------------------------ for job workers (PodHost)
+
+    def remove_pod(self, key: str) -> None:
+        """Forget a finished pod (JOB-28)."""
+        worker = self._pods.pop(key)
+        self._owners.pop(key, None)
+        self._unfinished.discard(worker)
+        self._dirty.pop(worker, None)
+
+    def remove_job(self, key: str) -> None:
+        worker = self._jobs.pop(key)
+        self._unfinished.discard(worker)
+        self._dirty.pop(worker, None)
+
+    def job_pod(self, key: str) -> "JobPod":
+        from minikubelet.lifecycle.job_view import job_pod
+
+        return job_pod(self._pods[key].record)
+
+    def emit(self, job: Job, event_type: EventType, reason: str, message: str) -> None:
+        self._recorder.tell_of_job(job, event_type, reason, message)
+
+    # ------------------------------------------------------------------ settle
+
+    def settle(self) -> None:
+        """Advance what changed, and what that changes, until nothing is due now."""
+        if self._is_settling:
+            return
+        self._is_settling = True
+        try:
+            self._mark_due()
+            while self._dirty:
+                worker = next(iter(self._dirty))
+                del self._dirty[worker]
+                self._advance(worker)
+        finally:
+            self._is_settling = False
+        for waiter in self._waiters:
+            waiter.set()
+        self._waiters.clear()
+        if self._rearm is not None and (self.is_finished or self._next_alarm() < self._armed_for):
+            self._rearm.set()
+
+    def _advance(self, worker: "PodWorker | JobWorker") -> None:
+        before = worker.alarm
+        worker.advance()
+        if worker.is_finished:
+            self._unfinished.discard(worker)
+        if worker.alarm < inf and worker.alarm != before:
+            heapq.heappush(self._alarms, (worker.alarm, next(self._order), worker))
+        if isinstance(worker, PodWorker):
+            owner = self._jobs.get(self._owners.get(worker.key, ""))
+            if owner is not None:
+                owner.pod_changed(worker.key)
+                self._mark(owner)
+            for observer in self.observers:
+                observer.changed(worker.key)
+
+    def _mark(self, worker: "PodWorker | JobWorker") -> None:
+        self._dirty[worker] = None
+        if self._rearm is not None and not self._is_settling:
+            self._rearm.set()
+
+    def _mark_due(self) -> None:
+        now = self.runtime.now()
+        while self._alarms and self._next_alarm() <= now:
+            self._dirty[heapq.heappop(self._alarms)[2]] = None
+
+    def _next_alarm(self) -> float:
+        """The earliest alarm that still counts."""
+        while self._alarms and self._alarms[0][2].alarm != self._alarms[0][0]:
+            heapq.heappop(self._alarms)
+        return self._alarms[0][0] if self._alarms else inf
+
+    def _publish(self, event: Event) -> None:
+        for observer in self.observers:
+            observer.event(event)
+
+    # ------------------------------------------------------------------ under trio
+
+    async def run(self, *, until_finished: bool = True) -> None:
+        """Serve until everything is finished, or for ever; cancelling leaves the processes alone."""
+        import trio
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.runtime.run, self.settle)
+            while True:
+                self.settle()
+                if until_finished and self.is_finished:
+                    break
+                self._rearm = trio.Event()
+                self._armed_for = self._next_alarm()
+                with trio.move_on_after(max(self._armed_for - self.runtime.now(), 0)):
+                    await self._rearm.wait()
+            nursery.cancel_scope.cancel()
+
+    async def wait_until(self, condition: Callable[[], bool]) -> None:
+        """Return once `condition()` holds; asked again after every change, never polled."""
+        import trio
+
+        while not condition():
+            waiter = trio.Event()
+            self._waiters.append(waiter)
+            await waiter.wait()
+
+    # ------------------------------------------------------------------ identity
+
+    def _with_identity(self, pod: Pod) -> Pod:
+        return attrs.evolve(pod, metadata=self._with_metadata(pod.metadata))
+
+    def _with_metadata(self, metadata: ObjectMeta) -> ObjectMeta:
+        created = format_time(self.epoch + self.runtime.now())
+        identity = uuid.UUID(int=self._random.getrandbits(128), version=4)
+        return attrs.evolve(metadata, uid=str(identity), creation_timestamp=created)

@@ -1,0 +1,200 @@
+"""One pod: observe, plan, perform.
+
+Synchronous and free of trio, so that the same worker runs under the kubelet's loop, in virtual time and
+on an event heap. It decides nothing: if something about the pod is to be decided, that belongs in `plan`.
+"""
+
+from collections.abc import Callable
+from math import inf
+from typing import Any
+
+from minikubelet.api.pod import Pod
+from minikubelet.lifecycle.actions import (
+    Action,
+    AskProbe,
+    CancelHook,
+    FinishPod,
+    PreparePod,
+    RunHook,
+    SignalContainer,
+    StartContainer,
+)
+from minikubelet.lifecycle.clock import Clock
+from minikubelet.lifecycle.conditions import with_transitions
+from minikubelet.lifecycle.events import Told, events_of
+from minikubelet.lifecycle.facts import (
+    ContainerExited,
+    ContainerStarted,
+    ContainerStartFailed,
+    DeletionRequested,
+    Fact,
+    HookFinished,
+    HookKind,
+    PodPrepared,
+    PodPrepareFailed,
+    ProbeAnswered,
+    ProbeKind,
+    ReadinessGateSet,
+)
+from minikubelet.lifecycle.plan import plan
+from minikubelet.lifecycle.record import new_record, observe
+from minikubelet.lifecycle.settings import LifecycleSettings
+from minikubelet.lifecycle.status import published_pod
+from minikubelet.runtime.base import (
+    Cancel,
+    ContainerExit,
+    ContainerProcess,
+    PrepareError,
+    ProbeAnswer,
+    Runtime,
+    StartError,
+)
+
+
+class PodWorker:
+    """Owns the record of one pod and everything under way for it.
+
+    `changed` is called whenever something was observed that may need `advance`; `tell` for each event.
+    """
+
+    def __init__(
+        self,
+        pod: Pod,
+        runtime: Runtime,
+        settings: LifecycleSettings,
+        *,
+        changed: Callable[["PodWorker"], None],
+        tell: Callable[[Pod, Told], None],
+    ) -> None:
+        self.runtime = runtime
+        self.record = new_record(pod, settings, runtime.now())
+        self.alarm = -inf
+        "When `advance` is due even if nothing happens; inf for never."
+        self._changed = changed
+        self._tell = tell
+        self._processes: dict[str, ContainerProcess] = {}
+        self._under_way: dict[str, dict[str, Cancel]] = {}
+
+    @property
+    def key(self) -> str:
+        return self.record.pod.key
+
+    @property
+    def is_finished(self) -> bool:
+        return self.record.finished_at is not None
+
+    def delete(self, grace_seconds: int | None = None) -> None:
+        """TERM-4: at any moment, any number of times; later requests can only shorten the grace."""
+        self.observe(DeletionRequested(grace_seconds))
+
+    def set_readiness_gate(self, condition_type: str, status: bool) -> None:
+        """COND-7."""
+        self.observe(ReadinessGateSet(condition_type, status))
+
+    def published(self, epoch: float) -> Pod:
+        return published_pod(self.record, epoch)
+
+    def observe(self, fact: Fact) -> None:
+        self._take_in(fact, self.runtime.now())
+        self._changed(self)
+
+    def advance(self) -> None:
+        """Plan and perform until nothing is due any more; then `alarm` says when to look again."""
+        while True:
+            now = self.runtime.now()
+            clock = Clock(now)
+            actions = list(plan(self.record, clock))
+            for action in actions:
+                self._take_in(action, now)
+                self._perform(action)
+            if not actions:
+                break
+        self.alarm = clock.alarm
+        self.record = with_transitions(self.record, now)
+
+    def _take_in(self, what: Fact | Action, now: float) -> None:
+        for told in events_of(self.record, what):
+            self._tell(self.record.pod, told)
+        self.record = observe(self.record, what, now)
+
+    # ------------------------------------------------------------------------------ perform
+
+    def _perform(self, action: Action) -> None:
+        match action:
+            case PreparePod():
+                self._prepare()
+            case StartContainer(name, attempt):
+                self._start(name, attempt)
+            case RunHook(name, attempt, hook):
+                self._run_hook(name, attempt, hook)
+            case CancelHook(name, _, hook):
+                self._cancel(name, hook)
+            case AskProbe(name, attempt, kind):
+                self._ask_probe(name, attempt, kind)
+            case SignalContainer(name, _, signal):
+                self._processes[name].signal(signal)
+            case FinishPod():
+                self.runtime.remove_pod(self.record.pod)
+            case _:
+                pass  # a latch: observing it was all there is to do
+
+    def _prepare(self) -> None:
+        try:
+            self.runtime.prepare_pod(self.record.pod)
+        except PrepareError as error:
+            self._take_in(PodPrepareFailed(str(error)), self.runtime.now())
+        else:
+            self._take_in(PodPrepared(), self.runtime.now())
+
+    def _start(self, name: str, attempt: int) -> None:
+        def exited(end: ContainerExit) -> None:
+            for cancel in self._under_way.pop(name, {}).values():
+                cancel()
+            del self._processes[name]
+            self.observe(ContainerExited(name, attempt, end.exit_code, end.reason, end.message))
+
+        pod = self.record.pod
+        container = pod.spec.all_containers[name]
+        try:
+            process = self.runtime.start_container(pod, container, attempt, exited)
+        except StartError as error:
+            fact: Any = ContainerStartFailed(name, attempt, error.reason, error.message, error.recorded)
+        else:
+            self._processes[name] = process
+            fact = ContainerStarted(name, attempt)
+        self._take_in(fact, self.runtime.now())
+
+    def _run_hook(self, name: str, attempt: int, hook: HookKind) -> None:
+        lifecycle = self.record.spec.all_containers[name].lifecycle
+        assert lifecycle is not None
+        handler = lifecycle.post_start if hook == "postStart" else lifecycle.pre_stop
+        assert handler is not None
+
+        def done(error: str | None) -> None:
+            self._forget(name, hook)
+            self.observe(HookFinished(name, attempt, hook, error))
+
+        self._remember(name, hook, self._processes[name].run_hook(handler, done))
+
+    def _ask_probe(self, name: str, attempt: int, kind: ProbeKind) -> None:
+        probe = self.record.spec.all_containers[name].probe_of(kind)
+        assert probe is not None
+
+        def done(answer: ProbeAnswer) -> None:
+            self._forget(name, kind)
+            self.observe(ProbeAnswered(name, attempt, kind, answer.result, answer.output, answer.warning))
+
+        self._remember(name, kind, self._processes[name].ask_probe(kind, probe, done))
+
+    # What is under way for a container ends with its process.
+
+    def _remember(self, name: str, what: str, cancel: Cancel) -> None:
+        self._under_way.setdefault(name, {})[what] = cancel
+
+    def _forget(self, name: str, what: str) -> None:
+        self._under_way.get(name, {}).pop(what, None)
+
+    def _cancel(self, name: str, what: str) -> None:
+        cancel = self._under_way.get(name, {}).pop(what, None)
+        if cancel is not None:
+            cancel()

@@ -1,0 +1,41 @@
+"""From what is told to Events: object reference, times, counts (EVENT-6, EVENT-7)."""
+
+from collections.abc import Callable
+
+from minikubelet.api.event import Event, EventType, ObjectReference
+from minikubelet.api.job import Job
+from minikubelet.api.pod import Pod
+from minikubelet.lifecycle.events import Told
+
+_REMEMBERED = 10_000  # distinct (object, reason, message); beyond it the oldest start over at 1
+
+
+class EventRecorder:
+    """Gives each event its time and count and hands it to `publish`."""
+
+    def __init__(self, now: Callable[[], float], epoch: float, publish: Callable[[Event], None]) -> None:
+        self._now = now
+        self._epoch = epoch
+        self._publish = publish
+        self._seen: dict[tuple[str, str | None, str, str], tuple[int, float]] = {}
+
+    def tell_of_pod(self, pod: Pod, told: Told) -> None:
+        path = pod.spec.field_path(told.container) if told.container is not None else None
+        meta = pod.metadata
+        reference = ObjectReference("Pod", meta.namespace, meta.name, meta.uid, field_path=path)
+        self._record(reference, told.type, told.reason, told.message)
+
+    def tell_of_job(self, job: Job, event_type: EventType, reason: str, message: str) -> None:
+        meta = job.metadata
+        reference = ObjectReference("Job", meta.namespace, meta.name, meta.uid, api_version="batch/v1")
+        self._record(reference, event_type, reason, message)
+
+    def _record(self, reference: ObjectReference, event_type: EventType, reason: str, message: str) -> None:
+        now = self._now()
+        wall = self._epoch + now
+        key = (reference.uid, reference.field_path, reason, message)
+        count, first = self._seen.pop(key, (0, wall))
+        self._seen[key] = (count + 1, first)
+        if len(self._seen) > _REMEMBERED:
+            del self._seen[next(iter(self._seen))]
+        self._publish(Event(event_type, reason, message, reference, wall, now, count + 1, first))

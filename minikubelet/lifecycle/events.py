@@ -1,0 +1,133 @@
+"""Which Event a fact or an action is worth (EVENT-*, BACKOFF-10), in the kubelet's words.
+
+Pure: the recorder adds time, count and the object reference. `record` is the one from before `what`
+was observed.
+"""
+
+from collections.abc import Iterator
+
+import attrs
+
+from minikubelet.api.event import EventType
+from minikubelet.lifecycle.actions import (
+    Action,
+    BackOff,
+    CancelHook,
+    EndPod,
+    HoldStart,
+    RestartPod,
+    StopContainer,
+)
+from minikubelet.lifecycle.facts import (
+    ContainerExited,
+    ContainerStarted,
+    ContainerStartFailed,
+    Fact,
+    HookFinished,
+    PodPrepareFailed,
+    ProbeAnswered,
+)
+from minikubelet.lifecycle.record import PodRecord
+from minikubelet.lifecycle.restarts import will_restart_after_kill
+
+_PROBE_TITLE = {"startup": "Startup", "liveness": "Liveness", "readiness": "Readiness"}
+
+
+@attrs.frozen
+class Told:
+    """An event before it has a time; `container` None is about the pod."""
+
+    reason: str
+    message: str
+    type: EventType = "Normal"
+    container: str | None = None
+
+
+def events_of(record: PodRecord, what: Fact | Action) -> Iterator[Told]:
+    match what:
+        case ContainerStarted(name):
+            yield Told("Created", f"Created container: {name}", container=name)
+            yield Told("Started", f"Started container {name}", container=name)
+        case ContainerStartFailed(name, message=message, reason=reason):
+            text = f"Error: {message}" if reason.startswith("Create") else message
+            yield Told("Failed", text, "Warning", name)
+        case ContainerExited(name, attempt, exit_code):
+            yield from _exit_event(record, name, attempt, exit_code)
+        case BackOff(name):
+            meta = record.pod.metadata
+            whole = f"{meta.name}_{meta.namespace}({meta.uid})"
+            yield Told(
+                "BackOff", f"Back-off restarting failed container {name} in pod {whole}", "Warning", name
+            )
+        case StopContainer(name):
+            yield Told("Killing", _killing(record, what), container=name)
+        case ProbeAnswered():
+            yield from _probe_events(record, what)
+        case HookFinished(name, hook=hook, error=str(error)):
+            reason = "FailedPostStartHook" if hook == "postStart" else "FailedPreStopHook"
+            yield Told(reason, error, "Warning", name)
+        case CancelHook(name, hook="preStop"):
+            yield Told(
+                "FailedPreStopHook", "the grace period ran out before the hook returned", "Warning", name
+            )
+        case PodPrepareFailed(message):
+            yield Told("FailedMount", message, "Warning")
+        case HoldStart(name, held=held):
+            yield Told("StartGate", _start_gate(name, held), container=name)
+        case EndPod(cause="deadline", reason=str(reason), message=str(message)):
+            yield Told(reason, message)
+        case EndPod(cause="restartAll", trigger=str(trigger)):
+            text = f"Container {trigger} exited with a code whose rule restarts all containers of the pod"
+            yield Told("RestartAllContainers", text, container=trigger)
+        case RestartPod():
+            yield Told("RestartingAllContainers", "All containers are gone, starting the pod over in place")
+
+
+def _exit_event(record: PodRecord, name: str, attempt: int, exit_code: int) -> Iterator[Told]:
+    """No kubelet event: it is ours, since there is no `kubectl get --watch` beside a local run."""
+    run = record.containers[name].run
+    if run is not None and run.attempt == attempt and run.is_live:
+        yield Told("Exited", f"Container {name} exited with code {exit_code}", container=name)
+
+
+def _killing(record: PodRecord, what: StopContainer) -> str:
+    """EVENT-2."""
+    if what.cause == "pod":
+        return f"Stopping container {what.name}"
+    subject = "Init container" if what.name in record.spec.sidecars else "Container"
+    if what.cause == "postStart":
+        return f"{subject} {what.name} failed its postStart hook"
+    container = record.spec.all_containers[what.name]
+    text = f"{subject} {what.name} failed {what.cause} probe"
+    if will_restart_after_kill(record.spec, container):
+        text += ", will be restarted"
+    return text
+
+
+def _probe_events(record: PodRecord, fact: ProbeAnswered) -> Iterator[Told]:
+    """EVENT-3: every failed attempt is told; answers that no longer count are not (PROBE-30)."""
+    run = record.containers[fact.name].run
+    if run is None or run.attempt != fact.attempt or not run.is_live:
+        return
+    if fact.kind != "readiness" and (record.ending is not None or run.stopping is not None):
+        return
+    title = _PROBE_TITLE[fact.kind]
+    if fact.result == "failure":
+        yield Told("Unhealthy", f"{title} probe failed: {fact.output}", "Warning", fact.name)
+    elif fact.result == "error":
+        yield Told("Unhealthy", f"{title} probe errored: {fact.output}", "Warning", fact.name)
+    elif fact.warning is not None:
+        yield Told("ProbeWarning", f"{title} probe warning: {fact.warning}", "Warning", fact.name)
+
+
+def _start_gate(name: str, held: bool) -> str:
+    if held:
+        return (
+            f"Sidecar {name} is started but not ready yet, and what follows waits for its readinessProbe "
+            "(--start-gate ready). A cluster would go on now: with --start-gate started so does this run, "
+            "and a startupProbe makes both wait"
+        )
+    return (
+        f"Sidecar {name} is started and what follows goes on although its readinessProbe has not succeeded "
+        "(--start-gate started), as a cluster does; with --start-gate ready it would wait"
+    )

@@ -1,0 +1,137 @@
+"""On the way up: init sequence, sidecar gates, and keeping containers running.
+
+Reads like a script in which `return` means "wait here"; it is read again from the top after every fact.
+"""
+
+from collections.abc import Iterator
+
+from minikubelet.api.pod import Container, Probe
+from minikubelet.lifecycle.actions import (
+    Action,
+    BackOff,
+    HoldStart,
+    PassInit,
+    PreparePod,
+    RunHook,
+    StartContainer,
+    StopCause,
+    StopContainer,
+)
+from minikubelet.lifecycle.backoff import current_delay
+from minikubelet.lifecycle.clock import Clock
+from minikubelet.lifecycle.probes import due_probes, has_probes, is_ready, is_started
+from minikubelet.lifecycle.record import ContainerRun, PodRecord
+from minikubelet.lifecycle.restarts import wants_restart
+from minikubelet.lifecycle.termination import stop
+
+
+def keep_running(record: PodRecord, clock: Clock) -> Iterator[Action]:
+    """INIT-1, INIT-2, SIDE-2: volumes, then initContainers in order, then the mains in order."""
+    if record.prepared_at is None:
+        if not record.is_preparing and clock.reached(record.prepare_retry_at):
+            yield PreparePod()
+        return
+    for container in record.spec.init_containers:
+        passed = container.name in record.passed
+        if not passed or container.name in record.spec.sidecars:  # INIT-6
+            yield from keep(record, container, clock)
+        if not passed:
+            yield from _pass(record, container)
+            return
+    for container in record.spec.containers:
+        yield from keep(record, container, clock)
+        if _holds_up_the_next_main(record, container):
+            return
+
+
+def keep(record: PodRecord, container: Container, clock: Clock) -> Iterator[Action]:
+    """One container: start it, look after it, condemn it, restart it."""
+    state = record.containers[container.name]
+    run = state.run
+    if state.is_starting:
+        return
+    if run is not None and run.is_live:
+        yield from look_after(record, container, run, clock)
+        if run.stopping is not None:
+            yield from stop(record, container, run, clock)
+        return
+    if run is not None and not wants_restart(record.spec, container, run):
+        return
+    delay = 0.0
+    if state.retry_at is not None:  # STATUS-9
+        due_at = state.retry_at
+    elif run is None or run.finished_at is None:
+        due_at = clock.now
+    else:
+        delay = current_delay(state.backoff, run.finished_at, record.settings)
+        due_at = run.finished_at + delay
+    if clock.reached(due_at):
+        yield StartContainer(container.name, state.next_attempt)
+    elif state.waiting is None:
+        yield BackOff(container.name, delay)
+
+
+def look_after(record: PodRecord, container: Container, run: ContainerRun, clock: Clock) -> Iterator[Action]:
+    """postStart first, then the probes; a failed one of either begins the container's way down."""
+    if run.running_at is None and run.stopping is None and run.post_start is None:
+        yield RunHook(container.name, run.attempt, "postStart")
+    condemned = _condemned(record, container, run)
+    if condemned is not None:
+        yield condemned
+    elif has_probes(container):
+        yield from due_probes(container, run, clock, pod_is_ending=record.ending is not None)
+
+
+def _condemned(record: PodRecord, container: Container, run: ContainerRun) -> StopContainer | None:
+    """HOOK-3, PROBE-14, PROBE-15, PROBE-31: who has to go, and with which grace."""
+    if run.stopping is not None:
+        return None
+    if run.post_start is not None and run.post_start.error is not None:
+        return _stop(record, container, run, "postStart", None)
+    if run.verdict("startup") is False:
+        return _stop(record, container, run, "startup", container.startup_probe)
+    if run.verdict("liveness") is False:
+        return _stop(record, container, run, "liveness", container.liveness_probe)
+    return None
+
+
+def _stop(
+    record: PodRecord, container: Container, run: ContainerRun, cause: StopCause, probe: Probe | None
+) -> StopContainer:
+    grace = record.spec.termination_grace_period_seconds
+    if probe is not None and probe.termination_grace_period_seconds is not None:
+        grace = probe.termination_grace_period_seconds
+    return StopContainer(container.name, run.attempt, cause, float(max(grace, 0)))
+
+
+def _pass(record: PodRecord, container: Container) -> Iterator[Action]:
+    """INIT-1, SIDE-3: is this entry initialized? And does the other start gate think otherwise?"""
+    state = record.containers[container.name]
+    run = state.run
+    if container.name not in record.spec.sidecars:
+        if run is not None and run.exit_code == 0 and not wants_restart(record.spec, container, run):
+            yield PassInit(container.name)
+        return
+    if run is None or not is_started(container, run):
+        return
+    lacks_readiness = needs_readiness_to_pass(container) and not is_ready(container, run)
+    held = lacks_readiness and record.settings.start_gate == "ready"
+    if lacks_readiness and not state.is_held:
+        yield HoldStart(container.name, run.attempt, held)
+    if not held:
+        yield PassInit(container.name)
+
+
+def needs_readiness_to_pass(container: Container) -> bool:
+    """`--start-gate ready`: with a startupProbe the author has chosen the kubelet's own gate."""
+    return container.readiness_probe is not None and container.startup_probe is None
+
+
+def _holds_up_the_next_main(record: PodRecord, container: Container) -> bool:
+    """MAIN-1, HOOK-2: the next main waits for this one's postStart, but for no failure or back-off."""
+    if container.lifecycle is None or container.lifecycle.post_start is None:
+        return False
+    state = record.containers[container.name]
+    if state.has_run or state.waiting is not None:
+        return False
+    return state.run is None or state.run.post_start is None or state.run.post_start.is_under_way

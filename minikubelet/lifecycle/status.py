@@ -1,0 +1,173 @@
+"""The record, read as kubectl shows it (STATUS-*). Status is computed, never kept.
+
+`epoch` is wall seconds minus monotonic seconds: the record knows monotonic instants only, and they
+become timestamps here (LOCAL-8).
+"""
+
+import attrs
+
+from minikubelet.api.meta import format_time
+from minikubelet.api.pod import Container, Pod, PodSpec
+from minikubelet.api.pod_status import (
+    ContainerState,
+    ContainerStateRunning,
+    ContainerStateTerminated,
+    ContainerStateWaiting,
+    ContainerStatus,
+    HostIP,
+    PodIP,
+    PodStatus,
+)
+from minikubelet.lifecycle.conditions import conditions
+from minikubelet.lifecycle.phase import phase
+from minikubelet.lifecycle.probes import is_ready, is_started
+from minikubelet.lifecycle.record import RESTARTING_ALL, ContainerRecord, ContainerRun, PodRecord
+from minikubelet.lifecycle.restarts import wants_restart
+
+LOOPBACK = "127.0.0.1"
+POD_MESSAGE_LIMIT = 12288  # bytes, TMSG-4
+
+
+def published_pod(record: PodRecord, epoch: float) -> Pod:
+    """The Pod object with its status, as the API would give it."""
+    metadata = record.pod.metadata
+    if record.deletion is not None:
+        gone_at = epoch + record.deletion.requested_at + record.deletion.grace
+        metadata = attrs.evolve(
+            metadata,
+            deletion_timestamp=format_time(gone_at),
+            deletion_grace_period_seconds=round(record.deletion.grace),
+        )
+    return attrs.evolve(record.pod, metadata=metadata, status=pod_status(record, epoch))
+
+
+def pod_status(record: PodRecord, epoch: float) -> PodStatus:
+    ending, spec = record.ending, record.spec
+    shows_reason = ending is not None and record.finished_at is not None  # TERM-12
+    return PodStatus(
+        phase=phase(record),
+        conditions=conditions(record, epoch),
+        reason=ending.reason if ending and shows_reason else None,
+        message=ending.message if ending and shows_reason else None,
+        host_ip=LOOPBACK,
+        host_ips=(HostIP(LOOPBACK),),
+        pod_ip=LOOPBACK,
+        pod_ips=(PodIP(LOOPBACK),),
+        start_time=format_time(epoch + record.started_at),
+        init_container_statuses=tuple(container_status(record, c, epoch) for c in spec.init_containers),
+        container_statuses=tuple(container_status(record, c, epoch) for c in spec.containers),
+        qos_class=qos_class(spec),
+    )
+
+
+def container_status(record: PodRecord, container: Container, epoch: float) -> ContainerStatus:
+    state = record.containers[container.name]
+    run = state.run
+    current, last = _states(record, container, epoch)
+    if container.name in record.spec.plain_inits:  # INIT-8
+        started = run is not None and run.is_live
+        ready = run is not None and run.exit_code == 0
+    else:
+        started = is_started(container, run)
+        ready = is_ready(container, run)
+    return ContainerStatus(
+        name=container.name,
+        state=current,
+        last_state=last,
+        ready=ready,
+        restart_count=state.restart_count,
+        image=container.image or "",
+        container_id=container_id(record.pod, container.name, run.attempt) if run else None,
+        started=started,
+    )
+
+
+def container_id(pod: Pod, container_name: str, attempt: int) -> str:
+    """STATUS-11: unique for each instance."""
+    return f"process://{pod.metadata.uid}/{container_name}/{attempt}"
+
+
+def _states(record: PodRecord, container: Container, epoch: float) -> tuple[ContainerState, ContainerState]:
+    """STATUS-1, STATUS-2, STATUS-6: state and lastState."""
+    state = record.containers[container.name]
+    run, last_run = state.run, state.last_run
+    if run is not None and run.is_live:
+        current = _live_state(record, run, epoch)
+    elif run is not None and not _waits_for_restart(record, container, state, run):
+        current = ContainerState(terminated=_terminated(record, container, run, epoch))
+    else:
+        current = ContainerState(waiting=_waiting(record, state))
+        last_run = run or last_run
+    if last_run is None:
+        return current, ContainerState()
+    return current, ContainerState(terminated=_terminated(record, container, last_run, epoch))
+
+
+def _live_state(record: PodRecord, run: ContainerRun, epoch: float) -> ContainerState:
+    if run.running_at is not None and run.started_at is not None:
+        return ContainerState(running=ContainerStateRunning(format_time(epoch + run.started_at)))
+    if run.post_start is not None and run.post_start.error is not None:  # HOOK-3
+        return ContainerState(waiting=ContainerStateWaiting("PostStartHookError", run.post_start.error))
+    return ContainerState(waiting=_first_waiting(record.spec))
+
+
+def _waits_for_restart(
+    record: PodRecord, container: Container, state: ContainerRecord, run: ContainerRun
+) -> bool:
+    """BACKOFF-11: shown as waiting as soon as the restart is known to be delayed; never while ending."""
+    if record.ending is not None and record.ending.is_final:
+        return False
+    return state.waiting is not None and wants_restart(record.spec, container, run)
+
+
+def _waiting(record: PodRecord, state: ContainerRecord) -> ContainerStateWaiting:
+    if state.waiting is not None:
+        return ContainerStateWaiting(state.waiting.reason, state.waiting.message)
+    if state.run is None and state.last_run is not None:  # RESTART-17
+        return ContainerStateWaiting(RESTARTING_ALL)
+    return _first_waiting(record.spec)
+
+
+def _first_waiting(spec: PodSpec) -> ContainerStateWaiting:
+    """STATUS-1."""
+    return ContainerStateWaiting("PodInitializing" if spec.init_containers else "ContainerCreating")
+
+
+def _terminated(
+    record: PodRecord, container: Container, run: ContainerRun, epoch: float
+) -> ContainerStateTerminated:
+    assert run.exit_code is not None
+    return ContainerStateTerminated(
+        exit_code=run.exit_code,
+        reason=run.reason or ("Completed" if run.exit_code == 0 else "Error"),  # STATUS-4
+        message=_capped(run.message, record.spec),
+        started_at=None if run.started_at is None else format_time(epoch + run.started_at),
+        finished_at=None if run.finished_at is None else format_time(epoch + run.finished_at),
+        container_id=container_id(record.pod, container.name, run.attempt),
+    )
+
+
+def _capped(message: str | None, spec: PodSpec) -> str | None:
+    """TMSG-4: an even share of the pod's 12288 bytes, cut from the end."""
+    if not message:
+        return None
+    share = POD_MESSAGE_LIMIT // len(spec.all_containers)
+    return message.encode()[:share].decode(errors="ignore") if len(message) * 4 > share else message
+
+
+def qos_class(spec: PodSpec) -> str:
+    """Guaranteed, Burstable or BestEffort, from cpu and memory of all containers."""
+    declared = [c.resources for c in spec.all_containers.values()]
+    if not any(r.limits or r.requests for r in declared):
+        return "BestEffort"
+    from minikubelet.api.quantity import parse_quantity  # only here: most pods declare nothing
+
+    limits, requests = [], []
+    for resources in declared:
+        for resource in ("cpu", "memory"):
+            limit = parse_quantity(resources.limits.get(resource, 0))
+            limits.append(limit)
+            requests.append(parse_quantity(resources.requests.get(resource, limit)))
+    if not any(limits) and not any(requests):
+        return "BestEffort"
+    return "Guaranteed" if all(limits) and limits == requests else "Burstable"

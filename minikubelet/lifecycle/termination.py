@@ -1,0 +1,87 @@
+"""On the way down: order and one shared grace (TERM-*, SIDE-26..38).
+
+Everyone is asked to stop at the same moment and runs its preStop at once; only the *signal* of a
+sidecar waits for its turn. When the grace is over the order is abandoned.
+"""
+
+from collections.abc import Iterator
+from signal import SIGKILL, SIGTERM, Signals
+
+from minikubelet.api.pod import Container
+from minikubelet.lifecycle.actions import (
+    Action,
+    CancelHook,
+    RunHook,
+    SignalContainer,
+    StopContainer,
+)
+from minikubelet.lifecycle.clock import Clock
+from minikubelet.lifecycle.probes import due_probes
+from minikubelet.lifecycle.record import ContainerRun, PodRecord
+
+
+def terminate(record: PodRecord, clock: Clock) -> Iterator[Action]:
+    """Mains and a running init at once; sidecars in reverse order after mains and later sidecars."""
+    spec = record.spec
+    for container in (*spec.containers, *spec.plain_inits.values()):  # SIDE-26, SIDE-29, TERM-6
+        yield from _take_down(record, container, clock, its_turn=True)
+    its_turn = not any(record.is_live(c) for c in spec.containers)
+    for container in reversed(spec.sidecars.values()):  # SIDE-27, SIDE-28
+        yield from _take_down(record, container, clock, its_turn=its_turn)
+        its_turn = its_turn and not record.is_live(container)
+
+
+def _take_down(record: PodRecord, container: Container, clock: Clock, *, its_turn: bool) -> Iterator[Action]:
+    assert record.ending is not None
+    run = record.run_of(container)
+    if run is None or not run.is_live:
+        return
+    yield from due_probes(container, run, clock, pod_is_ending=True)  # SIDE-35
+    if run.stopping is None:
+        grace = max(record.ending.deadline - clock.now, 0.0)
+        yield StopContainer(container.name, run.attempt, "pod", grace)
+    else:
+        ordered = its_turn or not record.ending.is_final  # RESTART-15
+        yield from stop(record, container, run, clock, its_turn=ordered)
+
+
+def stop(
+    record: PodRecord, container: Container, run: ContainerRun, clock: Clock, *, its_turn: bool = True
+) -> Iterator[Action]:
+    """TERM-1: preStop, its turn, the stop signal, SIGKILL."""
+    assert run.stopping is not None
+    stopping = run.stopping
+    deadline = stopping.deadline
+    if record.ending is not None:  # PROBE-31, TERM-4: whichever is sooner
+        deadline = min(deadline, record.ending.deadline)
+    out_of_time = clock.reached(deadline)
+
+    if run.post_start is not None and run.post_start.is_under_way:  # HOOK-4
+        yield CancelHook(container.name, run.attempt, "postStart")
+    if stopping.signalled_at is None:
+        if run.pre_stop is None:
+            has_hook = container.lifecycle is not None and container.lifecycle.pre_stop is not None
+            if has_hook and not out_of_time:  # HOOK-5
+                yield RunHook(container.name, run.attempt, "preStop")
+                return
+        elif run.pre_stop.is_under_way:  # HOOK-6, HOOK-7
+            if not out_of_time:
+                return
+            yield CancelHook(container.name, run.attempt, "preStop")
+        if its_turn or out_of_time:  # SIDE-27, SIDE-31
+            yield SignalContainer(container.name, run.attempt, stop_signal(container))
+    elif stopping.killed_at is None:
+        kill_at = max(deadline, stopping.signalled_at + record.settings.minimum_kill_grace)
+        if clock.reached(kill_at):  # TERM-2, SIDE-30
+            yield SignalContainer(container.name, run.attempt, SIGKILL)
+
+
+def stop_signal(container: Container) -> int:
+    """HOOK-11: the polite signal, SIGTERM unless lifecycle.stopSignal names another."""
+    name = container.lifecycle.stop_signal if container.lifecycle else None
+    if name is None:
+        return SIGTERM
+    if name.startswith(("SIGRTMIN", "SIGRTMAX")):
+        base = Signals[name[:8]]
+        return int(base) + int(name[8:] or 0)
+    return Signals[name]
