@@ -16,7 +16,6 @@ from minikubelet.kubelet.kubelet import Kubelet
 from minikubelet.lifecycle.settings import LifecycleSettings
 from minikubelet.runtime.simulated import Script, SimulatedRuntime, Trace
 
-HOOK = LifecycleHandler(sleep=SleepAction(0))
 PROBE = Probe(period_seconds=1)
 KUBELET_GATE = LifecycleSettings(start_gate="started")
 
@@ -24,8 +23,12 @@ KUBELET_GATE = LifecycleSettings(start_gate="started")
 def container(name: str, *, post_start: bool = False, pre_stop: bool = False, **fields: Any) -> Container:
     """A container with hooks whose length its script says."""
     if post_start or pre_stop:
-        fields["lifecycle"] = Lifecycle(HOOK if post_start else None, HOOK if pre_stop else None)
+        fields["lifecycle"] = Lifecycle(_hook() if post_start else None, _hook() if pre_stop else None)
     return Container(name, **fields)
+
+
+def _hook() -> LifecycleHandler:
+    return LifecycleHandler(sleep=SleepAction(0))
 
 
 def sidecar(name: str, **fields: Any) -> Container:

@@ -1,0 +1,329 @@
+"""Restart policies, exit-code rules and crash-loop back-off, in virtual time."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from simulation import container, delete, pod, run, sidecar
+
+from minikubelet.api.pod import ContainerRestartRule, ContainerRestartRuleOnExitCodes, Probe
+from minikubelet.lifecycle.backoff import BackoffEntry, current_delay, next_entry
+from minikubelet.lifecycle.record import ContainerRun, go_duration
+from minikubelet.lifecycle.restarts import matching_rule, wants_restart
+from minikubelet.lifecycle.settings import LifecycleSettings
+from minikubelet.runtime.simulated import Script
+
+SETTINGS = LifecycleSettings()
+
+
+def rule(action: str, operator: str, *values: int) -> ContainerRestartRule:
+    return ContainerRestartRule(action, ContainerRestartRuleOnExitCodes(operator, values))
+
+
+@pytest.mark.parametrize(
+    ("pod_policy", "own_policy", "code", "restarts"),
+    [
+        ("Always", None, 0, True),
+        ("Always", None, 1, True),
+        ("OnFailure", None, 0, False),
+        ("OnFailure", None, 1, True),
+        ("Never", None, 1, False),
+        ("Always", "Never", 1, False),
+        ("Always", "OnFailure", 0, False),
+        ("Never", "Always", 0, True),
+        ("Never", "OnFailure", 7, True),
+    ],
+)
+def test_RESTART_4_RESTART_5_policies(pod_policy, own_policy, code, restarts):
+    """The container's own policy replaces the pod's."""
+    main = container("main", restart_policy=own_policy)
+    spec = pod(main=[main], restart_policy=pod_policy).spec
+
+    assert restarts is wants_restart(spec, main, ContainerRun(0, 0.0, exit_code=code))
+
+
+@pytest.mark.parametrize(
+    ("rules", "code", "action"),
+    [
+        ([rule("Restart", "In", 42)], 42, "Restart"),
+        ([rule("Restart", "In", 42)], 1, None),
+        ([rule("Restart", "NotIn", 0, 42)], 1, "Restart"),
+        ([rule("Restart", "NotIn", 0, 42)], 42, None),
+        ([rule("Restart", "In", 0)], 0, "Restart"),
+        ([rule("Restart", "In")], 0, None),
+        ([rule("Restart", "NotIn")], 5, "Restart"),
+        ([ContainerRestartRule("Restart")], 5, None),
+        ([rule("Restart", "In", 5), rule("RestartAllContainers", "In", 5)], 5, "Restart"),
+    ],
+)
+def test_RESTART_6_RESTART_7_first_matching_rule(rules, code, action):
+    matched = matching_rule(
+        container("main", restart_policy="Never", restart_policy_rules=tuple(rules)), code
+    )
+
+    assert action == (matched.action if matched else None)
+
+
+def test_RESTART_6_rules_need_a_policy_of_the_containers_own():
+    assert matching_rule(container("main", restart_policy_rules=(rule("Restart", "In", 1),)), 1) is None
+
+
+def test_RESTART_8_a_rule_restarts_despite_never():
+    done = run(
+        pod(
+            main=[
+                container("main", restart_policy="Never", restart_policy_rules=(rule("Restart", "In", 42),))
+            ],
+            restart_policy="Never",
+        ),
+        {
+            "main": [
+                Script(lasts=1, exit_code=42),
+                Script(lasts=1, exit_code=42),
+                Script(lasts=1, exit_code=3),
+            ]
+        },
+    )
+
+    assert done.times("start", "main") == [0.0, 1.0, 12.0]
+    assert done.phase == "Failed"
+    assert done.status("main").restart_count == 2
+
+
+def test_RESTART_10_liveness_kill_under_on_failure_restarts_even_after_exit_0():
+    done = run(
+        pod(
+            main=[container("main", liveness_probe=Probe(period_seconds=1, failure_threshold=1))],
+            restart_policy="OnFailure",
+        ),
+        {"main": [Script(unhealthy_after=2, term_exit_code=0), Script(lasts=1)]},
+    )
+
+    assert len(done.times("start", "main")) == 2
+    assert done.phase == "Succeeded"
+
+
+def test_RESTART_11_liveness_kill_under_never_is_final():
+    done = run(
+        pod(
+            main=[container("main", liveness_probe=Probe(period_seconds=1, failure_threshold=1))],
+            restart_policy="Never",
+        ),
+        {"main": Script(unhealthy_after=2)},
+    )
+
+    assert done.times("start", "main") == [0.0]
+    assert done.status("main").state.terminated.exit_code == 143
+    assert done.phase == "Failed"
+    assert done.messages("Killing") == ["Container main failed liveness probe"]
+
+
+def test_RESTART_9_a_rule_may_still_restart_what_a_probe_killed():
+    own = container(
+        "main",
+        restart_policy="Never",
+        restart_policy_rules=(rule("Restart", "In", 143),),
+        liveness_probe=Probe(period_seconds=1, failure_threshold=1),
+    )
+    done = run(pod(main=[own]), {"main": [Script(unhealthy_after=2), Script(lasts=1)]})
+
+    assert len(done.times("start", "main")) == 2
+
+
+def test_RESTART_12_an_always_pod_with_mains_that_need_no_restart_completes():
+    done = run(pod(main=[container("main", restart_policy="Never")]), {"main": Script(lasts=1)})
+
+    assert done.phase == "Succeeded"
+
+
+def test_MAIN_3_siblings_of_a_failed_main_go_on_under_never():
+    done = run(
+        pod(main=[container("bad"), container("good")], restart_policy="Never"),
+        {"bad": Script(lasts=1, exit_code=4), "good": Script(lasts=5)},
+    )
+
+    assert done.signals("good") == []
+    assert done.at(4.0).status.phase == "Running"
+    assert done.phase == "Failed"
+
+
+def test_MAIN_4_SIDE_24_a_completed_main_stays_down_while_another_restarts():
+    done = run(
+        pod(init=[sidecar("s")], main=[container("a"), container("b")], restart_policy="OnFailure"),
+        {"a": Script(lasts=1), "b": [Script(lasts=2, exit_code=1), Script(lasts=2)]},
+    )
+
+    assert done.times("start", "a") == [0.0]
+    assert done.times("start", "b") == [0.0, 2.0]
+    assert done.signals("s") == [(4.0, 15)]
+
+
+# ------------------------------------------------------------------ back-off
+
+
+def test_BACKOFF_2_waits_before_restarts():
+    """0, 10, 20, 40, 80, 160, 300, 300: measured from the end of the run before."""
+    done = run(pod(), {"main": Script(lasts=1, exit_code=1)}, {1500.0: delete()})
+
+    starts, ends = done.times("start", "main"), done.times("exit", "main")
+    waits = [round(start - end, 3) for end, start in zip(ends, starts[1:], strict=False)]
+    assert waits[:8] == [0, 10, 20, 40, 80, 160, 300, 300]
+
+
+def test_BACKOFF_5_a_run_of_more_than_ten_minutes_resets():
+    done = run(
+        pod(),
+        {"main": [Script(lasts=1)] * 3 + [Script(lasts=601), Script(lasts=1), Script(lasts=1), Script()]},
+        {900.0: delete()},
+    )
+
+    starts, ends = done.times("start", "main"), done.times("exit", "main")
+    waits = [round(start - end, 3) for end, start in zip(ends, starts[1:], strict=False)]
+    assert waits == [0, 10, 20, 0, 10, 20]
+
+
+def test_BACKOFF_5_exactly_ten_minutes_does_not_reset():
+    entry = BackoffEntry(40, updated_at=0)
+
+    assert current_delay(entry, 600, SETTINGS) == 40
+    assert current_delay(entry, 600.001, SETTINGS) == 0
+
+
+def test_BACKOFF_6_time_spent_waiting_resets_nothing():
+    """The cap of 300 s is waited for again and again although entries get older than 600 s."""
+    done = run(pod(), {"main": Script(lasts=1, exit_code=1)}, {3000.0: delete()})
+
+    starts = done.times("start", "main")
+    assert [round(b - a) for a, b in zip(starts[-3:], starts[-2:], strict=False)] == [301, 301]
+
+
+def test_BACKOFF_9_waiting_reason_message_and_last_state():
+    done = run(pod(), {"main": Script(lasts=1, exit_code=7)}, {60.0: delete()})
+
+    status = done.status("main", 5.0)
+    uid = done.pod.metadata.uid
+    assert status.state.waiting.reason == "CrashLoopBackOff"
+    assert (
+        status.state.waiting.message == f"back-off 10s restarting failed container=main pod=p_default({uid})"
+    )
+    assert status.last_state.terminated.exit_code == 7
+    assert done.at(5.0).status.phase == "Running"  # PHASE-9
+
+
+def test_BACKOFF_14_deletion_ends_the_wait_at_once():
+    """TERM-8, TERM-9."""
+    done = run(pod(), {"main": Script(lasts=1, exit_code=1)}, {5.0: delete()})
+
+    assert done.times("removed") == [5.0]
+    assert done.phase == "Failed"
+    assert done.status("main").state.terminated.exit_code == 1
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.01, 590), st.floats(0, 1000)), min_size=1, max_size=12),
+    st.floats(0.1, 60),
+    st.floats(0.1, 300),
+)
+def test_BACKOFF_4_never_decreases_without_a_reset(runs, base, cap):
+    """Property: short runs only ever make the delay longer, up to the cap."""
+    settings = LifecycleSettings(backoff_base=base, backoff_max=cap)
+    entry, now, before = None, 0.0, 0.0
+    for lasts, waits in runs:
+        finished = now + lasts
+        delay = current_delay(entry, finished, settings)
+        now = finished + delay + waits
+        entry = next_entry(entry, finished, now, settings)
+        assert before <= delay <= cap
+        before = delay
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(10, "10s"), (80, "1m20s"), (300, "5m0s"), (0.3, "300ms"), (1.2, "1.2s"), (3725, "1h2m5s")],
+)
+def test_BACKOFF_9_durations_are_written_as_go_does(seconds, text):
+    assert text == go_duration(seconds)
+
+
+# ------------------------------------------------------------------ RestartAllContainers
+
+
+def all_on_42(name: str, **fields: object):
+    return container(
+        name,
+        restart_policy="Never",
+        restart_policy_rules=(rule("RestartAllContainers", "In", 42),),
+        **fields,
+    )
+
+
+def test_RESTART_13_RESTART_14_everything_runs_again_in_order():
+    done = run(
+        pod(
+            init=[container("i"), sidecar("s")],
+            main=[all_on_42("a"), container("b", pre_stop=True)],
+            restart_policy="Never",
+        ),
+        {"i": Script(lasts=1), "a": [Script(lasts=3, exit_code=42), Script(lasts=3)], "b": Script(lasts=9)},
+    )
+
+    assert done.order("start") == ["i", "s", "a", "b", "i", "s", "a", "b"]
+    assert done.times("preStop", "b") == []  # RESTART-15
+    assert done.phase == "Succeeded"
+    assert done.phases() == ["Pending", "Running", "Succeeded"]  # RESTART-18
+    assert done.status("b").restart_count == 1
+    assert done.pod.metadata.uid == done.at(0.0).metadata.uid
+
+
+def test_RESTART_15_two_seconds_between_the_signal_and_sigkill():
+    done = run(
+        pod(main=[all_on_42("a"), container("b")], restart_policy="Never"),
+        {
+            "a": [Script(lasts=3, exit_code=42), Script(lasts=3)],
+            "b": [Script(term_lasts=1000), Script(lasts=1)],
+        },
+    )
+
+    assert done.signals("b") == [(3.0, 15), (5.0, 9)]
+    assert done.times("start", "a") == [0.0, 5.0]
+
+
+def test_RESTART_16_RESTART_17_condition_and_synthesised_last_state():
+    done = run(
+        pod(init=[container("i")], main=[all_on_42("a"), container("b")], restart_policy="Never"),
+        {
+            "i": Script(lasts=5),
+            "a": [Script(lasts=3, exit_code=42), Script(lasts=3)],
+            "b": [Script(term_lasts=1), Script(lasts=1)],
+        },
+    )
+
+    assert done.condition("AllContainersRestarting", 8.5).status == "True"
+    assert done.condition("AllContainersRestarting", 9.5).status == "False"
+    status = done.status("b", 9.5)
+    assert status.state.waiting.reason == "RestartingAllContainers"
+    assert status.last_state.terminated.exit_code == 137
+    assert status.last_state.terminated.reason == "RestartingAllContainers"
+    assert status.last_state.terminated.finished_at is None
+    assert status.restart_count == 1
+    assert done.condition("Initialized", 9.5).status == "True"
+    assert done.condition("Ready", 9.5).status == "False"
+
+
+def test_RESTART_20_in_place_restarts_back_off():
+    done = run(
+        pod(main=[all_on_42("a")], restart_policy="Never"),
+        {"a": [Script(lasts=1, exit_code=42)] * 3 + [Script(lasts=1)]},
+    )
+
+    assert done.times("start", "a") == [0.0, 1.0, 12.0, 33.0]
+
+
+def test_RESTART_19_deletion_overtakes_an_in_place_restart():
+    done = run(
+        pod(main=[all_on_42("a"), container("b")], restart_policy="Never"),
+        {"a": Script(lasts=3, exit_code=42), "b": Script(term_lasts=1000)},
+        {4.0: delete()},
+    )
+
+    assert done.order("start") == ["a", "b"]
+    assert done.phase == "Failed"
