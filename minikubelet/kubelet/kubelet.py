@@ -23,13 +23,16 @@ from minikubelet.api.meta import ObjectMeta, format_time
 from minikubelet.api.pod import Pod
 from minikubelet.kubelet.pod_worker import PodWorker
 from minikubelet.kubelet.recorder import EventRecorder
+from minikubelet.lifecycle.job_view import job_pod
+from minikubelet.lifecycle.phase import FAILED, phase
 from minikubelet.lifecycle.settings import LifecycleSettings
 from minikubelet.runtime.base import Runtime
 
 if TYPE_CHECKING:
     import trio
 
-    from minikubelet.kubelet.job_worker import JobPod, JobWorker
+    from minikubelet.kubelet.job_worker import JobWorker
+    from minikubelet.lifecycle.job_facts import JobPod
 
 
 class Observer(Protocol):
@@ -73,6 +76,7 @@ class Kubelet:
         self._armed_for = inf
         self._rearm: trio.Event | None = None
         self._waiters: list[trio.Event] = []
+        self._failed_and_gone = False
 
     # ------------------------------------------------------------------ what runs here
 
@@ -101,7 +105,8 @@ class Kubelet:
         if job.key in self._jobs:
             raise ValueError(f"job {job.key} exists already")
         metadata = self._with_metadata(job.metadata)
-        worker = JobWorker(attrs.evolve(job, metadata=metadata), self, self.settings, self._random)
+        job = attrs.evolve(job, metadata=metadata)
+        worker = JobWorker(job, self, self.settings, self._random, now=self.runtime.now)
         self._jobs[job.key] = worker
         self._unfinished.add(worker)
         self._mark(worker)
@@ -113,9 +118,9 @@ class Kubelet:
 
     def delete_job(self, key: str, grace_seconds: int | None = None) -> None:
         """Delete a Job and its pods; none is replaced."""
-        self._jobs[key].delete(self.runtime.now())
-        for pod_key, owner in self._owners.items():
-            if owner == key:
+        self._jobs[key].delete()
+        if grace_seconds is not None:
+            for pod_key in self._jobs[key].pod_keys:
                 self.delete_pod(pod_key, grace_seconds)
         self._mark(self._jobs[key])
 
@@ -132,6 +137,16 @@ class Kubelet:
         self._pods[key].set_readiness_gate(condition_type, status)
 
     @property
+    def has_failed(self) -> bool:
+        """A pod of its own is Failed, or a Job is. A Job's pods only count through their Job."""
+        pods = (worker for key, worker in self._pods.items() if key not in self._owners)
+        return (
+            self._failed_and_gone
+            or any(phase(worker.record) == FAILED for worker in pods)
+            or any(_is_failed(worker) for worker in self._jobs.values())
+        )
+
+    @property
     def is_finished(self) -> bool:
         """Every pod is over and every Job complete, failed or deleted."""
         return not self._unfinished
@@ -144,8 +159,7 @@ class Kubelet:
 
     def job(self, key: str) -> Job:
         """The Job with its status at this moment. Raises KeyError."""
-        worker = self._jobs[key]
-        return attrs.evolve(worker.record.job, status=worker.status(self.epoch))
+        return self._jobs[key].published(self.epoch)
 
     def pods(self) -> list[Pod]:
         return [self.pod(key) for key in self._pods]
@@ -168,12 +182,11 @@ class Kubelet:
 
     def remove_job(self, key: str) -> None:
         worker = self._jobs.pop(key)
+        self._failed_and_gone = self._failed_and_gone or _is_failed(worker)
         self._unfinished.discard(worker)
         self._dirty.pop(worker, None)
 
     def job_pod(self, key: str) -> "JobPod":
-        from minikubelet.lifecycle.job_view import job_pod
-
         return job_pod(self._pods[key].record)
 
     def emit(self, job: Job, event_type: EventType, reason: str, message: str) -> None:
@@ -271,3 +284,8 @@ class Kubelet:
         created = format_time(self.epoch + self.runtime.now())
         identity = uuid.UUID(int=self._random.getrandbits(128), version=4)
         return attrs.evolve(metadata, uid=str(identity), creation_timestamp=created)
+
+
+def _is_failed(worker: "JobWorker") -> bool:
+    end = worker.record.end
+    return end is not None and end.type == "Failed"

@@ -44,6 +44,7 @@ from minikubelet.runtime.base import (
     Cancel,
     ContainerExit,
     ContainerProcess,
+    HookAnswer,
     PrepareError,
     ProbeAnswer,
     Runtime,
@@ -170,9 +171,9 @@ class PodWorker:
         handler = lifecycle.post_start if hook == "postStart" else lifecycle.pre_stop
         assert handler is not None
 
-        def done(error: str | None) -> None:
+        def done(answer: HookAnswer) -> None:
             self._forget(name, hook)
-            self.observe(HookFinished(name, attempt, hook, error))
+            self.observe(HookFinished(name, attempt, hook, answer.error, answer.http_fallback))
 
         self._remember(name, hook, self._processes[name].run_hook(handler, done))
 

@@ -63,6 +63,8 @@ def events_of(record: PodRecord, what: Fact | Action) -> Iterator[Told]:
             yield Told("Killing", _killing(record, what), container=name)
         case ProbeAnswered():
             yield from _probe_events(record, what)
+        case HookFinished(name, http_fallback=str(fallback), error=None):
+            yield Told("LifecycleHTTPFallback", fallback, "Warning", name)
         case HookFinished(name, hook=hook, error=str(error)):
             reason = "FailedPostStartHook" if hook == "postStart" else "FailedPreStopHook"
             yield Told(reason, error, "Warning", name)

@@ -68,6 +68,8 @@ class HookFinished:
     hook: HookKind
     error: str | None = None
     "What went wrong, without the handler's output (EVENT-4); None when it succeeded."
+    http_fallback: str | None = None
+    "HOOK-9: an https hook was answered over plain HTTP; told as event LifecycleHTTPFallback."
 
 
 @attrs.frozen

@@ -5,19 +5,25 @@ Running; both only look at what never un-happens, so no restart can flip it back
 phase is decided when the pod ends but shown only when nothing is left (TERM-12).
 """
 
+from typing import Final, Literal
+
 from minikubelet.lifecycle.record import PodRecord
 
-PENDING, RUNNING, SUCCEEDED, FAILED = "Pending", "Running", "Succeeded", "Failed"
+Phase = Literal["Pending", "Running", "Succeeded", "Failed"]
+PENDING: Final = "Pending"
+RUNNING: Final = "Running"
+SUCCEEDED: Final = "Succeeded"
+FAILED: Final = "Failed"
 
 
-def phase(record: PodRecord) -> str:
+def phase(record: PodRecord) -> Phase:
     if record.finished_at is not None:
         return _verdict(record)
     mains = (record.containers[c.name] for c in record.spec.containers)
     return RUNNING if all(main.has_run for main in mains) else PENDING  # PHASE-4, PHASE-9, PHASE-10
 
 
-def decided_phase(record: PodRecord) -> str | None:
+def decided_phase(record: PodRecord) -> Phase | None:
     """The terminal phase as soon as it is decided, which is before it is published (COND-6)."""
     if record.finished_at is not None:
         return _verdict(record)
@@ -27,7 +33,7 @@ def decided_phase(record: PodRecord) -> str | None:
     return None
 
 
-def _verdict(record: PodRecord) -> str:
+def _verdict(record: PodRecord) -> Phase:
     """PHASE-3, PHASE-6, PHASE-7, PHASE-11, SIDE-17: from the mains alone, unless a deadline decided."""
     assert record.ending is not None
     if record.ending.cause in ("deadline", "initFailed"):

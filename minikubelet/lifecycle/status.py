@@ -165,9 +165,9 @@ def qos_class(spec: PodSpec) -> str:
     limits, requests = [], []
     for resources in declared:
         for resource in ("cpu", "memory"):
-            limit = parse_quantity(resources.limits.get(resource, 0))
-            limits.append(limit)
-            requests.append(parse_quantity(resources.requests.get(resource, limit)))
+            limit = resources.limits.get(resource, 0)
+            limits.append(parse_quantity(limit).nano)
+            requests.append(parse_quantity(resources.requests.get(resource, limit)).nano)
     if not any(limits) and not any(requests):
         return "BestEffort"
     return "Guaranteed" if all(limits) and limits == requests else "Burstable"

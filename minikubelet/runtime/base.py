@@ -52,6 +52,14 @@ class ProbeAnswer:
     warning: str | None = None
 
 
+@attrs.frozen
+class HookAnswer:
+    error: str | None = None
+    "None if it succeeded. Never the handler's output (EVENT-4)."
+    http_fallback: str | None = None
+    "HOOK-9: the text for a `LifecycleHTTPFallback` event."
+
+
 Cancel = Callable[[], None]
 """Give up what is under way; its callback will not be called. Harmless when it is over already."""
 
@@ -62,8 +70,8 @@ class ContainerProcess(Protocol):
     def signal(self, number: int) -> None:
         """Signal the main process; SIGKILL reaches every process of the container (TERM-16)."""
 
-    def run_hook(self, handler: LifecycleHandler, done: Callable[[str | None], None]) -> Cancel:
-        """Run a hook in the container's context; `done` gets an error text or None (HOOK-8..10)."""
+    def run_hook(self, handler: LifecycleHandler, done: Callable[[HookAnswer], None]) -> Cancel:
+        """Run a hook in the container's context, without a time limit of its own (HOOK-8..10)."""
 
     def ask_probe(self, kind: ProbeKind, probe: Probe, done: Callable[[ProbeAnswer], None]) -> Cancel:
         """Ask once, within `probe.timeout_seconds` (PROBE-21..28)."""

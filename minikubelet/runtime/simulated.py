@@ -21,6 +21,7 @@ from minikubelet.runtime.base import (
     Cancel,
     ContainerExit,
     ContainerProcess,
+    HookAnswer,
     PrepareError,
     ProbeAnswer,
     StartError,
@@ -206,12 +207,12 @@ class SimulatedProcess:
             code = self._script.term_exit_code
             self._exit_at(now + self._script.term_lasts, 128 + number if code is None else code)
 
-    def run_hook(self, handler: LifecycleHandler, done: Callable[[str | None], None]) -> Cancel:
+    def run_hook(self, handler: LifecycleHandler, done: Callable[[HookAnswer], None]) -> Cancel:
         lifecycle = self._container.lifecycle
         is_post_start = lifecycle is not None and handler is lifecycle.post_start
         script = self._script.post_start if is_post_start else self._script.pre_stop
         self._note("postStart" if is_post_start else "preStop")
-        return self._after(script.lasts, lambda: done(script.error))
+        return self._after(script.lasts, lambda: done(HookAnswer(script.error)))
 
     def ask_probe(self, kind: ProbeKind, probe: Probe, done: Callable[[ProbeAnswer], None]) -> Cancel:
         ok = self._script.answer(kind, self._runtime.now() - self._started_at)

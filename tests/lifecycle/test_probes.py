@@ -5,7 +5,6 @@ from math import inf
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from simulation import PROBE, Recording, container, delete, pod, run, sidecar
 
 from minikubelet.api.pod import Probe
 from minikubelet.lifecycle.actions import AskProbe, PreparePod, StartContainer
@@ -13,6 +12,7 @@ from minikubelet.lifecycle.facts import ContainerStarted, PodPrepared, ProbeAnsw
 from minikubelet.lifecycle.record import new_record, observe
 from minikubelet.lifecycle.settings import LifecycleSettings
 from minikubelet.runtime.simulated import HookScript, Script
+from simulation import PROBE, Recording, container, delete, pod, run, sidecar
 
 
 def asked(done: Recording, kind: str, name: str = "main") -> list[float]:

@@ -3,7 +3,6 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from simulation import container, delete, pod, run, sidecar
 
 from minikubelet.api.pod import ContainerRestartRule, ContainerRestartRuleOnExitCodes, Probe
 from minikubelet.lifecycle.backoff import BackoffEntry, current_delay, next_entry
@@ -11,6 +10,7 @@ from minikubelet.lifecycle.record import ContainerRun, go_duration
 from minikubelet.lifecycle.restarts import matching_rule, wants_restart
 from minikubelet.lifecycle.settings import LifecycleSettings
 from minikubelet.runtime.simulated import Script
+from simulation import container, delete, pod, run, sidecar
 
 SETTINGS = LifecycleSettings()
 

@@ -3,12 +3,12 @@
 from math import inf
 
 import pytest
-from simulation import KUBELET_GATE, PROBE, container, delete, pod, run, sidecar
 
 from minikubelet.api.pod import Probe
 from minikubelet.lifecycle.settings import LifecycleSettings
 from minikubelet.runtime.base import StartError
 from minikubelet.runtime.simulated import HookScript, Script
+from simulation import KUBELET_GATE, PROBE, container, delete, pod, run, sidecar
 
 ONCE = Script(lasts=1)
 FAILS = Script(lasts=1, exit_code=1)

@@ -3,12 +3,12 @@
 from math import inf
 
 import pytest
-from simulation import PROBE, container, delete, pod, run, sidecar
 
 from minikubelet.api.pod import Lifecycle, Probe
 from minikubelet.lifecycle.termination import stop_signal
 from minikubelet.runtime.base import StartError
 from minikubelet.runtime.simulated import HookScript, Script
+from simulation import PROBE, container, delete, pod, run, sidecar
 
 TERM, KILL = 15, 9
 IGNORES_TERM = Script(term_lasts=inf)
