@@ -45,6 +45,15 @@ class Observer(Protocol):
         """The pod `namespace/name` may have a new status."""
 
 
+class PodEnded(Exception):
+    """The pod is over, so what was waited for will not come; `pod` is its final state."""
+
+    def __init__(self, pod: Pod) -> None:
+        phase = pod.status.phase if pod.status else "unknown"
+        super().__init__(f"pod {pod.key} is over, its phase is {phase}")
+        self.pod = pod
+
+
 class Kubelet:
     """Runs pods and Jobs until they are finished.
 
@@ -210,7 +219,7 @@ class Kubelet:
         for waiter in self._waiters:
             waiter.set()
         self._waiters.clear()
-        if self._rearm is not None and (self.is_finished or self._next_alarm() < self._armed_for):
+        if self._rearm is not None and self._next_alarm() < self._armed_for:
             self._rearm.set()
 
     def _advance(self, worker: "PodWorker | JobWorker") -> None:
@@ -250,21 +259,27 @@ class Kubelet:
 
     # ------------------------------------------------------------------ under trio
 
-    async def run(self, *, until_finished: bool = True) -> None:
-        """Serve until everything is finished, or for ever; cancelling leaves the processes alone."""
+    async def run(self) -> None:
+        """Serve until everything is finished."""
+        import trio
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.serve)
+            await self.wait_until(lambda: self.is_finished)
+            nursery.cancel_scope.cancel()
+
+    async def serve(self) -> None:
+        """Deliver what the runtime reports and keep the workers' alarms, until cancelled."""
         import trio
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.runtime.run, self.settle)
             while True:
                 self.settle()
-                if until_finished and self.is_finished:
-                    break
                 self._rearm = trio.Event()
                 self._armed_for = self._next_alarm()
                 with trio.move_on_after(max(self._armed_for - self.runtime.now(), 0)):
                     await self._rearm.wait()
-            nursery.cancel_scope.cancel()
 
     async def wait_until(self, condition: Callable[[], bool]) -> None:
         """Return once `condition()` holds; asked again after every change, never polled."""
@@ -274,6 +289,22 @@ class Kubelet:
             waiter = trio.Event()
             self._waiters.append(waiter)
             await waiter.wait()
+
+    async def wait_for(self, key: str, condition_type: str) -> Pod:
+        """Wait until a condition of the pod is True (`Ready`, `Initialized`, ...) and return the pod.
+
+        Raises `PodEnded` if the pod is over and the condition did not hold, KeyError for an unknown pod.
+        """
+        worker = self._pods[key]
+
+        def holds() -> bool:
+            return worker.record.transitions.get(condition_type, (False, 0.0))[0]
+
+        await self.wait_until(lambda: holds() or worker.is_finished)
+        pod = worker.published(self.epoch)
+        if not holds():
+            raise PodEnded(pod)
+        return pod
 
     # ------------------------------------------------------------------ identity
 
