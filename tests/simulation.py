@@ -53,10 +53,10 @@ def pod(
 class Recording:
     """Everything that one simulated pod did."""
 
-    pod: Pod
+    pod: Pod = attrs.field(repr=False)
     trace: list[Trace]
-    events: list[Event]
-    statuses: list[tuple[float, Pod]]
+    events: list[Event] = attrs.field(repr=False)
+    statuses: list[tuple[float, Pod]] = attrs.field(repr=False)
     "The published pod after every change, with its time."
 
     def times(self, what: str, name: str = "", detail: object = None) -> list[float]:

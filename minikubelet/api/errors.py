@@ -24,11 +24,26 @@ class FieldError:
 
 
 class ManifestError(Exception):
-    """The input cannot be run; carries every fault that was found, in the order of the files."""
+    """The input cannot be run; carries every fault that was found, once, in the order of the files."""
 
     def __init__(self, errors: Sequence[FieldError]) -> None:
-        super().__init__("\n".join(map(str, errors)))
-        self.errors = tuple(errors)
+        self.errors = tuple(dict.fromkeys(errors))
+        super().__init__("\n".join(map(str, self.errors)))
+
+
+@attrs.frozen
+class Notice:
+    """Something to know about the input that keeps nothing from running."""
+
+    message: str
+    objects: tuple[str, ...] = ()
+    "The objects it is about, `Pod default/web`, in the order of the files."
+
+    def __str__(self) -> str:
+        shown = ", ".join(self.objects[:3])
+        if len(self.objects) > 3:
+            shown += f" and {len(self.objects) - 3} more"
+        return f"{shown}: {self.message}" if shown else self.message
 
 
 @attrs.frozen

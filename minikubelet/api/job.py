@@ -1,7 +1,5 @@
 """Job and its status as frozen types (JOB-*). Field defaults as in `api.pod`; DEF-6 is in `defaults`."""
 
-from collections.abc import Mapping
-
 import attrs
 
 from minikubelet.api.meta import Json, ObjectMeta

@@ -183,6 +183,7 @@ class VolumeMount:
     sub_path: str = ""
     sub_path_expr: str = ""
     mount_propagation: str | None = None
+    bind_mount_options: Json = None
 
 
 @attrs.frozen
@@ -260,12 +261,14 @@ class KeyToPath:
     key: str
     path: str
     mode: int | None = None
+    user: int | None = None
 
 
 @attrs.frozen
 class EmptyDirVolumeSource:
     medium: str = ""
     size_limit: IntOrString | float | None = None
+    mode: int | None = None
 
 
 @attrs.frozen
@@ -280,6 +283,7 @@ class ConfigMapVolumeSource:
     items: tuple[KeyToPath, ...] = ()
     default_mode: int = 0o644
     optional: bool | None = None
+    default_user: int | None = None
 
 
 @attrs.frozen
@@ -288,6 +292,7 @@ class SecretVolumeSource:
     items: tuple[KeyToPath, ...] = ()
     default_mode: int = 0o644
     optional: bool | None = None
+    default_user: int | None = None
 
 
 @attrs.frozen
@@ -296,12 +301,14 @@ class DownwardAPIVolumeFile:
     field_ref: ObjectFieldSelector | None = None
     resource_field_ref: ResourceFieldSelector | None = None
     mode: int | None = None
+    user: int | None = None
 
 
 @attrs.frozen
 class DownwardAPIVolumeSource:
     items: tuple[DownwardAPIVolumeFile, ...] = ()
     default_mode: int = 0o644
+    default_user: int | None = None
 
 
 @attrs.frozen
@@ -328,6 +335,7 @@ class ServiceAccountTokenProjection:
     path: str
     audience: str | None = None
     expiration_seconds: int | None = None
+    user: int | None = None
 
 
 @attrs.frozen
@@ -342,6 +350,7 @@ class VolumeProjection:
 class ProjectedVolumeSource:
     sources: tuple[VolumeProjection, ...] = ()
     default_mode: int = 0o644
+    default_user: int | None = None
 
 
 @attrs.frozen
@@ -426,7 +435,7 @@ class PodSpec:
     scheduler_name: str = "default-scheduler"
     scheduling_gates: Json = None
     scheduling_group: Json = None
-    workload_ref: Json = None
+    eviction_responders: Json = None
     priority: int | None = None
     priority_class_name: str | None = None
     preemption_policy: str | None = None

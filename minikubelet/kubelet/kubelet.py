@@ -9,7 +9,6 @@ works without trio, so that the first containers start before it is even importe
 import heapq
 import random as random_module
 import time
-import uuid
 from collections.abc import Callable
 from itertools import count
 from math import inf
@@ -127,19 +126,21 @@ class Kubelet:
 
     def delete_job(self, key: str, grace_seconds: int | None = None) -> None:
         """Delete a Job and its pods; none is replaced."""
-        self._jobs[key].delete()
+        worker = self._jobs[key]
+        worker.delete()
         if grace_seconds is not None:
-            for pod_key in self._jobs[key].pod_keys:
-                self.delete_pod(pod_key, grace_seconds)
-        self._mark(self._jobs[key])
+            for pod_key in worker.pod_keys:
+                if pod_key in self._pods:
+                    self.delete_pod(pod_key, grace_seconds)
+        if key in self._jobs:
+            self._mark(worker)
 
     def delete_all(self, grace_seconds: int | None = None) -> None:
         """LOCAL-9: what a signal to the supervisor means."""
-        for key in self._jobs:
+        for key in list(self._jobs):
             self.delete_job(key, grace_seconds)
-        for key, worker in self._pods.items():
-            if not worker.is_finished:
-                self.delete_pod(key, grace_seconds)
+        for worker in self._pods.values():
+            worker.delete(grace_seconds)
 
     def set_readiness_gate(self, key: str, condition_type: str, status: bool) -> None:
         """COND-7: the part of a readinessGate's own controller."""
@@ -313,10 +314,16 @@ class Kubelet:
 
     def _with_metadata(self, metadata: ObjectMeta) -> ObjectMeta:
         created = format_time(self.epoch + self.runtime.now())
-        identity = uuid.UUID(int=self._random.getrandbits(128), version=4)
-        return attrs.evolve(metadata, uid=str(identity), creation_timestamp=created)
+        return attrs.evolve(metadata, uid=_new_uid(self._random), creation_timestamp=created)
 
 
 def _is_failed(worker: "JobWorker") -> bool:
     end = worker.record.end
     return end is not None and end.type == "Failed"
+
+
+def _new_uid(random: random_module.Random) -> str:
+    """A version 4 UUID (RFC 9562); the module uuid would add 14 ms to the start."""
+    bits = random.getrandbits(128) & ~(0xF << 76 | 0x3 << 62) | 0x4 << 76 | 0x2 << 62
+    text = f"{bits:032x}"
+    return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))

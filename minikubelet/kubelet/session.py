@@ -8,8 +8,9 @@ from minikubelet.api.errors import ManifestError
 from minikubelet.api.manifest import Manifest
 from minikubelet.kubelet.kubelet import Kubelet
 from minikubelet.lifecycle.settings import LifecycleSettings
+from minikubelet.runtime.feasibility import faults
 from minikubelet.runtime.images import ImageResolver
-from minikubelet.runtime.local import LocalRuntime, Output, faults
+from minikubelet.runtime.local import LocalRuntime, Output
 
 if TYPE_CHECKING:
     import trio

@@ -6,6 +6,7 @@ from minikubelet.api.pod import Container
 from minikubelet.lifecycle.job_facts import JobPod
 from minikubelet.lifecycle.phase import phase
 from minikubelet.lifecycle.record import PodRecord
+from minikubelet.lifecycle.status import waits_for_restart
 
 
 def job_pod(record: PodRecord) -> JobPod:
@@ -40,5 +41,5 @@ def _exit_codes(record: PodRecord) -> Iterator[tuple[str, int]]:
     containers: tuple[Container, ...] = (*record.spec.containers, *record.spec.init_containers)
     for container in containers:
         run = record.run_of(container)
-        if run is not None and run.exit_code is not None:
+        if run is not None and run.exit_code is not None and not waits_for_restart(record, container):
             yield container.name, run.exit_code

@@ -93,7 +93,7 @@ def _states(record: PodRecord, container: Container, epoch: float) -> tuple[Cont
     run, last_run = state.run, state.last_run
     if run is not None and run.is_live:
         current = _live_state(record, run, epoch)
-    elif run is not None and not _waits_for_restart(record, container, state, run):
+    elif run is not None and not waits_for_restart(record, container):
         current = ContainerState(terminated=_terminated(record, container, run, epoch))
     else:
         current = ContainerState(waiting=_waiting(record, state))
@@ -111,13 +111,14 @@ def _live_state(record: PodRecord, run: ContainerRun, epoch: float) -> Container
     return ContainerState(waiting=_first_waiting(record.spec))
 
 
-def _waits_for_restart(
-    record: PodRecord, container: Container, state: ContainerRecord, run: ContainerRun
-) -> bool:
+def waits_for_restart(record: PodRecord, container: Container) -> bool:
     """BACKOFF-11: shown as waiting as soon as the restart is known to be delayed; never while ending."""
+    state = record.containers[container.name]
+    if state.waiting is None or state.run is None or state.run.is_live:
+        return False
     if record.ending is not None and record.ending.is_final:
         return False
-    return state.waiting is not None and wants_restart(record.spec, container, run)
+    return wants_restart(record.spec, container, state.run)
 
 
 def _waiting(record: PodRecord, state: ContainerRecord) -> ContainerStateWaiting:

@@ -1,0 +1,335 @@
+"""Nodes to data: one pass, guided by the API's types, that finds every fault of form.
+
+Decodes as strictly as the API server does with fieldValidation=Strict: unknown fields, fields given
+twice and wrong types are faults (VALID-25), each with its place. Where something is wrong the data goes on
+as if the field were absent (a required one: empty), so that whatever else is wrong can be found as well.
+Whether values make sense is for `validation` to say.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import attrs
+
+from minikubelet.api import schema
+from minikubelet.api.nodes import (
+    MappingNode,
+    Node,
+    Scalar,
+    ScalarNode,
+    SequenceNode,
+    is_merge,
+    key_text,
+    resolve,
+)
+from minikubelet.api.quantity import parse_quantity
+
+
+@attrs.frozen
+class Fault:
+    """What is wrong at a field path. `line` and `column` count from 1; 0: where the field is."""
+
+    path: str
+    message: str
+    line: int = 0
+    column: int = 0
+
+
+def decode(node: Node, type_name: str) -> tuple[dict[str, Any], list[Fault]]:
+    """An object of an API type as plain data, camelCase as on the wire, and all that is wrong with it."""
+    decoder = _Decoder()
+    data = decoder.object(node, type_name, None)
+    return ({} if data is None else data), decoder.faults
+
+
+@attrs.frozen(eq=False)
+class _Step:
+    """One step of a field path; text is made of it only when there is something to complain about."""
+
+    above: "_Step | None"
+    part: str
+    type_name: str = ""
+    "Of the object that has this field."
+
+    def __str__(self) -> str:
+        return f"{self.above}{self.part}" if self.above is not None else self.part.removeprefix(".")
+
+
+_LIMITS = {"i": 2**31, "l": 2**63}
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
+
+
+class _Decoder:
+    def __init__(self) -> None:
+        self.faults: list[Fault] = []
+
+    def complain(self, node: Node, path: "_Step | None", message: str) -> None:
+        self.faults.append(Fault("" if path is None else str(path), message, node.line, node.column))
+
+    # -------------------------------------------------------------- collections
+
+    def object(self, node: Node, type_name: str, path: _Step | None) -> dict[str, Any] | None:
+        if not isinstance(node, MappingNode):
+            self.mismatch(node, path, "an object")
+            return None
+        known = schema.fields(type_name)
+        data: dict[str, Any] = {}
+        for name, key, value_node in self.entries(node, path):
+            field = known.get(name)
+            step = _Step(path, f".{name}", type_name)
+            if field is None:
+                self.complain(key, step, f"unknown field{suggestion(name, type_name, path)}")
+                continue
+            value = self.value(value_node, field.type, step)
+            if value is not None:
+                data[name] = value
+        for field in required_fields(type_name):
+            if field.name not in data:
+                data[field.name] = zero(field.type)
+        return data
+
+    def list(self, node: Node, of: schema.Type, path: _Step | None) -> list[Any] | None:
+        if not isinstance(node, SequenceNode):
+            self.mismatch(node, path, "a list", of)
+            return None
+        values = []
+        for index, item in enumerate(node.items):
+            value = self.value(item, of, _Step(path, f"[{index}]"))
+            values.append(zero(of) if value is None else value)
+        return values
+
+    def map(self, node: Node, of: schema.Type, path: _Step | None) -> dict[str, Any] | None:
+        if not isinstance(node, MappingNode):
+            self.mismatch(node, path, "an object")
+            return None
+        data = {}
+        for name, _, value_node in self.entries(node, path, brackets=True):
+            value = self.value(value_node, of, _Step(path, f"[{name}]"))
+            data[name] = zero(of) if value is None else value
+        return data
+
+    def entries(
+        self, node: MappingNode, path: _Step | None, brackets: bool = False
+    ) -> Iterator[tuple[str, Node, Node]]:
+        """Key as text, its node and the value's: a mapping's own entries, then what `<<` lends it."""
+        seen: dict[str, Node] = {}
+        lent: list[Node] = []
+        for key, value in node.pairs:
+            name = key_text(key)
+            if name == "<<" and is_merge(key):
+                lent += value.items if isinstance(value, SequenceNode) else [value]
+            elif name is None:
+                self.complain(key, path, "a field name must be a string")
+            elif name in seen:
+                step = _Step(path, f"[{name}]" if brackets else f".{name}")
+                self.complain(key, step, f"given twice, first in line {seen[name].line}")
+            else:
+                seen[name] = key
+                yield name, key, value
+        for lender in lent:
+            if not isinstance(lender, MappingNode):
+                self.complain(lender, path, "a merge key (<<) takes an object or a list of objects")
+                continue
+            for name, key, value in self.entries(lender, path, brackets):
+                if name not in seen:
+                    seen[name] = key
+                    yield name, key, value
+
+    # -------------------------------------------------------------- values
+
+    def value(self, node: Node, kind: schema.Type, path: _Step) -> Any:
+        """A value of a type; None if it is null or wrong."""
+        if isinstance(node, ScalarNode):
+            value = resolve(node)
+            if value is None:
+                return None
+            letter = kind.kind
+            if letter == "s":
+                return value if isinstance(value, str) else self.mismatch(node, path, "a string")
+            check = _SCALAR_CHECKS.get(letter)
+            if check is not None:
+                return check(self, node, value, path, letter)
+        if kind.kind == "object":
+            return self.object(node, kind.name, path)
+        if kind.kind == "j":
+            return self.json(node, path)
+        if kind.of is None:
+            return self.mismatch(node, path, _EXPECTED[kind.kind])
+        return self.list(node, kind.of, path) if kind.kind == "list" else self.map(node, kind.of, path)
+
+    def boolean(self, node: ScalarNode, value: Scalar, path: _Step, letter: str) -> Any:
+        return value if isinstance(value, bool) else self.mismatch(node, path, "true or false")
+
+    def integer(self, node: ScalarNode, value: Scalar, path: _Step, letter: str) -> Any:
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int):
+            return self.mismatch(node, path, "an integer")
+        if not -_LIMITS[letter] <= value < _LIMITS[letter]:
+            bits = 32 if letter == "i" else 64
+            self.complain(node, path, f"Invalid value: {value}: does not fit into {bits} bits")
+            return None
+        return value
+
+    def integer_or_string(self, node: ScalarNode, value: Scalar, path: _Step, letter: str) -> Any:
+        return value if isinstance(value, str) else self.integer(node, value, path, "i")
+
+    def quantity(self, node: ScalarNode, value: Scalar, path: _Step, letter: str) -> Any:
+        try:
+            if isinstance(value, bool) or value is None:
+                return self.mismatch(node, path, "a quantity")
+            parse_quantity(value)
+        except ValueError:
+            example = 'such as "500m", "1.5" or "64Mi"'
+            self.complain(node, path, f"Invalid value: {quoted(node.text)}: must be a quantity, {example}")
+            return None
+        return value
+
+    def time(self, node: ScalarNode, value: Scalar, path: _Step, letter: str) -> Any:
+        if isinstance(value, str) and _TIME.fullmatch(value):
+            return value
+        return self.mismatch(node, path, "a time such as 2006-01-02T15:04:05Z")
+
+    def base64(self, node: ScalarNode, value: Scalar, path: _Step, letter: str) -> Any:
+        import binascii
+
+        if not isinstance(value, str):
+            return self.mismatch(node, path, "a string")
+        try:
+            binascii.a2b_base64(value.replace("\n", "").replace("\r", "").encode(), strict_mode=True)
+        except ValueError as error:
+            hint = " (plain text belongs into stringData)" if "data[" in str(path) else ""
+            self.complain(node, path, f"illegal base64 data: {str(error).lower()}{hint}")
+            return None
+        return value
+
+    def json(self, node: Node, path: _Step) -> Any:
+        if isinstance(node, SequenceNode):
+            return [self.json(item, path) for item in node.items]
+        if isinstance(node, MappingNode):
+            return {name: self.json(value, path) for name, _, value in self.entries(node, path)}
+        return resolve(node)
+
+    def mismatch(self, node: Node, path: _Step | None, expected: str, of: schema.Type | None = None) -> None:
+        self.complain(node, path, f"expected {expected}, got {_described(node)}{_remedy(node, expected, of)}")
+
+
+_SCALAR_CHECKS = {
+    "b": _Decoder.boolean,
+    "i": _Decoder.integer,
+    "l": _Decoder.integer,
+    "p": _Decoder.integer_or_string,
+    "q": _Decoder.quantity,
+    "t": _Decoder.time,
+    "y": _Decoder.base64,
+}
+_EXPECTED = {
+    "s": "a string",
+    "b": "true or false",
+    "i": "an integer",
+    "l": "an integer",
+    "p": "an integer or a string",
+    "q": "a quantity",
+    "t": "a time",
+    "y": "a string",
+}
+
+# ------------------------------------------------------------------ what is absent
+
+
+_REQUIRED: dict[str, tuple[schema.Field, ...]] = {}
+
+
+def required_fields(type_name: str) -> tuple[schema.Field, ...]:
+    if type_name not in _REQUIRED:
+        _REQUIRED[type_name] = tuple(field for field in schema.fields(type_name).values() if field.required)
+    return _REQUIRED[type_name]
+
+
+def zero(kind: schema.Type) -> Any:
+    """What Go has where nothing was given."""
+    if kind.kind == "object":
+        return {field.name: zero(field.type) for field in required_fields(kind.name)}
+    return {"list": [], "map": {}, "b": False, "i": 0, "l": 0, "p": 0, "q": "0"}.get(kind.kind, "")
+
+
+# ------------------------------------------------------------------ wording
+
+
+def quoted(text: object) -> str:
+    """A value as error messages show it."""
+    shown = str(text)
+    if len(shown) > 80:
+        shown = shown[:77] + "..."
+    return '"' + shown.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+
+
+def _described(node: Node) -> str:
+    if isinstance(node, SequenceNode):
+        return "a list"
+    if isinstance(node, MappingNode):
+        if any(isinstance(key, MappingNode) for key, _ in node.pairs):
+            return "a template in {{ }}"
+        return "an object"
+    value = resolve(node)
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return f"the boolean {node.text}"
+    if isinstance(value, str):
+        return f"the string {quoted(value)}"
+    return f"the number {node.text}"
+
+
+def _remedy(node: Node, expected: str, of: schema.Type | None) -> str:
+    """How to mend it, where that is plain to see."""
+    if not isinstance(node, ScalarNode):
+        return ""
+    value = resolve(node)
+    if expected == "a string":
+        return f'; quote it: "{node.text}"' if value is not None else ""
+    if expected == "a list" and of is not None and of.kind == "s" and isinstance(value, str):
+        return f"; write it as a list: [{', '.join(quoted(word) for word in value.split()[:8])}]"
+    if isinstance(value, str) and not node.plain and expected in ("an integer", "true or false"):
+        from minikubelet.api.nodes import resolve_plain
+
+        bare = resolve_plain(value)
+        if isinstance(bare, bool) if expected == "true or false" else type(bare) is int:
+            return "; remove the quotes"
+    return ""
+
+
+def suggestion(name: str, type_name: str, path: _Step | None) -> str:
+    """`; did you mean "command"?`, or where a field of that name belongs."""
+    import difflib
+
+    known = schema.fields(type_name)
+    by_lower = {other.lower(): other for other in known}
+    if name.lower() in by_lower:
+        return f'; did you mean "{by_lower[name.lower()]}"?'
+    step = path
+    while step is not None:  # a level too deep
+        if step.type_name and name in schema.fields(step.type_name):
+            return f"; it belongs to {step.above or 'the object itself'}"
+        step = step.above
+    if type_name in schema.KINDS or known.keys() & {"template", "jobTemplate"}:  # not deep enough
+        for below in _paths_to(name, type_name, 4):
+            return f"; it belongs to {path}{below}" if path else f"; it belongs to {below[1:]}"
+    near = difflib.get_close_matches(name, known, 1, 0.6) or difflib.get_close_matches(
+        name.lower(), by_lower, 1
+    )
+    return f'; did you mean "{by_lower.get(near[0], near[0])}"?' if near else ""
+
+
+def _paths_to(name: str, type_name: str, depth: int) -> Iterator[str]:
+    """Paths from a type down to an object that has the field, nearest first, lists left aside."""
+    wanted = ("spec", "template", "jobTemplate", "metadata")
+    objects = [field for field in schema.fields(type_name).values() if field.name in wanted]
+    for field in objects:
+        if name in schema.fields(field.type.name):
+            yield f".{field.name}"
+    if depth > 1:
+        for field in objects:
+            for below in _paths_to(name, field.type.name, depth - 1):
+                yield f".{field.name}{below}"

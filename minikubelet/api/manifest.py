@@ -1,0 +1,436 @@
+"""Files to API objects: everything between the text of a manifest and what can be run.
+
+Reads, decodes (`nodes`, `check`), applies the verdicts (`schema`), defaults, validation and templates, and
+collects all that is wrong on the way instead of stopping at the first fault. Nothing here asks whether this
+machine can run the result; whoever does complains through a `Loaded` object's origin, which knows the place.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Generic, TextIO, TypeVar
+
+import attrs
+
+from minikubelet.api import schema
+from minikubelet.api.check import Fault, decode, quoted
+from minikubelet.api.codec import from_wire
+from minikubelet.api.config import ConfigMap, Secret
+from minikubelet.api.defaults import default_job, default_pod, default_pod_template
+from minikubelet.api.errors import FieldError, ManifestError, Notice, Origin
+from minikubelet.api.job import Job
+from minikubelet.api.meta import ObjectMeta
+from minikubelet.api.nodes import (
+    MappingNode,
+    Node,
+    Positions,
+    ScalarNode,
+    SequenceNode,
+    SyntaxFault,
+    key_text,
+    parse,
+    resolve,
+)
+from minikubelet.api.pod import Pod, PodTemplateSpec
+from minikubelet.api.rules import Complaint, duplicate, required, unsupported
+from minikubelet.api.templates import Names, job_of, pods_of, with_claim_volumes
+from minikubelet.api.validation import validate_config_map, validate_pod, validate_secret
+from minikubelet.api.validation_jobs import validate_controller, validate_cron_job, validate_job
+
+if TYPE_CHECKING:
+    import random as random_module
+
+T = TypeVar("T")
+
+SUFFIXES = (".yaml", ".yml", ".json")
+"What is read of a directory, as kubectl does; `images.yaml` is not a manifest."
+
+CONTROLLERS = ("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "ReplicationController")
+
+
+@attrs.frozen
+class Loaded(Generic[T]):
+    """An object to run, and where it came from."""
+
+    obj: T
+    origin: Origin
+    "Its prefix leads to the pod, also for a Job: `spec.template.`."
+
+
+@attrs.frozen
+class Document:
+    """One object of the input as it was given, for those who look at its fields."""
+
+    type_name: str
+    data: Mapping[str, Any] = attrs.field(repr=False)
+    "As on the wire, without defaults."
+    origin: Origin
+    "Without a prefix."
+
+
+@attrs.frozen
+class Manifest:
+    pods: tuple[Loaded[Pod], ...] = ()
+    jobs: tuple[Loaded[Job], ...] = ()
+    config_maps: Mapping[str, ConfigMap] = attrs.Factory(dict)
+    "By `namespace/name`."
+    secrets: Mapping[str, Secret] = attrs.Factory(dict)
+    "By `namespace/name`."
+    notices: tuple[Notice, ...] = ()
+    documents: tuple[Document, ...] = ()
+
+
+def load(
+    sources: Sequence[str],
+    *,
+    stdin: TextIO | None = None,
+    random: random_module.Random | None = None,
+    now: float | None = None,
+) -> Manifest:
+    """Read files, directories (their *.yaml, *.yml and *.json, not deeper ones) and `-`, which is `stdin`.
+
+    `random` draws generated names, `now` is the time for names that tell it, in seconds since the Unix epoch.
+    Raises ManifestError with every fault of every file.
+    """
+    loader = _Loader(Names(random), now)
+    for file, text in _read(sources, stdin, loader.errors):
+        loader.read(file, text)
+    return loader.finish()
+
+
+# ------------------------------------------------------------------ files
+
+
+def _read(
+    sources: Sequence[str], stdin: TextIO | None, errors: list[FieldError]
+) -> Iterator[tuple[str, str]]:
+    """Name and text of each file; what cannot be read goes to `errors`."""
+    for source in sources:
+        if source == "-":
+            if stdin is not None:
+                yield "<stdin>", stdin.read()
+            continue
+        try:
+            files = _files_of(source)
+        except OSError as error:
+            errors.append(FieldError(source, 0, 0, "", "", _reason(error)))
+            continue
+        if not files:
+            errors.append(
+                FieldError(source, 0, 0, "", "", f"no {', '.join(SUFFIXES)} file in this directory")
+            )
+        for file in files:
+            try:
+                with open(file, "rb") as stream:
+                    text = stream.read().decode("utf-8-sig")
+            except OSError as error:
+                errors.append(FieldError(file, 0, 0, "", "", _reason(error)))
+            except UnicodeDecodeError as error:
+                line = error.object.count(b"\n", 0, error.start) + 1
+                errors.append(FieldError(file, line, 1, "", "", "not UTF-8 text"))
+            else:
+                yield file, text
+
+
+def _files_of(source: str) -> list[str]:
+    if not os.path.isdir(source):
+        return [source]
+    names = sorted(name for name in os.listdir(source) if name.endswith(SUFFIXES) and name != "images.yaml")
+    return [path for path in (os.path.join(source, name) for name in names) if os.path.isfile(path)]
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
+
+
+# ------------------------------------------------------------------ objects
+
+_TEMPLATE = re.compile(r"\{\{.*?\}\}", re.DOTALL)
+_RENDER_FIRST = "this is a template; render it first, for example with `helm template`"
+_OUR_GROUPS = ("", "apps", "batch", "extensions")
+
+
+class _Loader:
+    def __init__(self, names: Names, now: float | None) -> None:
+        self.names = names
+        self.now = now
+        self.errors: list[FieldError] = []
+        self.pods: list[Loaded[Pod]] = []
+        self.jobs: list[Loaded[Job]] = []
+        self.config_maps: dict[str, ConfigMap] = {}
+        self.secrets: dict[str, Secret] = {}
+        self.passed_over: dict[str, list[str]] = {}
+        self.documents: list[Document] = []
+        self.places: dict[tuple[str, str], Origin] = {}
+        self.runnable = False
+
+    def read(self, file: str, text: str) -> None:
+        before = len(self.errors)
+        for root in parse(text):
+            if isinstance(root, SyntaxFault):
+                self.errors.append(FieldError(file, root.line, root.column, "", "", root.message))
+            else:
+                self.document(file, root)
+        mine = sorted(dict.fromkeys(self.errors[before:]), key=lambda error: (error.line, error.column))
+        self.errors[before:] = _advised(file, text, mine)
+
+    def finish(self) -> Manifest:
+        if not self.runnable and not self.errors:
+            kinds = "Pod, Job, CronJob, " + ", ".join(CONTROLLERS)
+            others = f"; passed over: {', '.join(self.passed_over)}" if self.passed_over else ""
+            self.errors.append(FieldError("input", 0, 0, "", "", f"nothing to run: no {kinds}{others}"))
+        if self.errors:
+            raise ManifestError(self.errors)
+        passed = [
+            Notice(f"passed over, minikubelet does not run {kind}", tuple(names))
+            for kind, names in self.passed_over.items()
+        ]
+        return Manifest(
+            tuple(self.pods),
+            tuple(self.jobs),
+            self.config_maps,
+            self.secrets,
+            (*passed, *schema.notices(self.documents)),
+            tuple(self.documents),
+        )
+
+    # -------------------------------------------------------------- one document
+
+    def document(
+        self, file: str, root: Node, kind: str | None = None, api_version: str | None = None
+    ) -> None:
+        """An object or a list of objects. `kind` and `api_version` are those that a list gives its items."""
+        if not isinstance(root, MappingNode):
+            self._complain(file, root, "", "", "expected an object with apiVersion and kind")
+            return
+        kind = _text_of(root, "kind") or kind or ""
+        api_version = _text_of(root, "apiVersion") or api_version or ""
+        label = _label(kind, root)
+        if kind.endswith("List") and _child_of(root, "items") is not None:
+            self._list(file, root, kind, api_version)
+        elif kind in schema.KINDS and schema.KINDS[kind] == api_version:
+            self._object(file, root, kind, label)
+        elif (fault := _kind_fault(kind, api_version)) is not None:
+            where = _child_of(root, fault[0]) or root
+            self._complain(file, where, label, *fault)
+        else:
+            self.passed_over.setdefault(kind, []).append(label)
+
+    def _list(self, file: str, root: MappingNode, kind: str, api_version: str) -> None:
+        """`kind: List`, whose items say what they are, or a PodList and the like, whose items need not."""
+        for key, _ in root.pairs:
+            name = key_text(key)
+            if name not in ("apiVersion", "kind", "metadata", "items"):
+                self._complain(file, key, kind, name or "", "unknown field")
+        items = _child_of(root, "items")
+        if isinstance(items, SequenceNode):
+            given = (None, None) if kind == "List" else (kind.removesuffix("List"), api_version)
+            for item in items.items:
+                self.document(file, item, *given)
+        elif not (isinstance(items, ScalarNode) and resolve(items) is None):
+            assert items is not None
+            self._complain(file, items, kind, "items", "expected a list")
+
+    def _object(self, file: str, root: Node, kind: str, label: str) -> None:
+        data, faults = decode(root, kind)
+        origin = Origin(file, label, "", Positions(root))
+        data.setdefault("metadata", {})
+        document = Document(kind, _copied(data), origin)
+        self.documents.append(document)
+        bad = [fault.path for fault in faults]
+        for one in schema.occurring(kind, data):
+            if one.verdict.ruling == "refused":
+                faults.append(Fault(one.path, f"Forbidden: {one.verdict.reason}"))
+                bad.append(one.path)
+        metadata = data["metadata"]
+        for name in _SET_BY_THE_SYSTEM & metadata.keys():
+            del metadata[name]
+        if not metadata.get("namespace"):
+            metadata["namespace"] = "default"
+        data.pop("status", None)
+        faults += [
+            Fault(path, message)
+            for path, message in self._make(kind, data, origin)
+            if not any(path == other or path.startswith((f"{other}.", f"{other}[")) for other in bad)
+        ]
+        self.runnable = self.runnable or kind not in ("ConfigMap", "Secret")
+        for fault in faults:
+            if fault.line:
+                self.errors.append(
+                    FieldError(file, fault.line, fault.column, label, fault.path, fault.message)
+                )
+            else:
+                self.errors.append(origin.error(fault.path, fault.message))
+
+    def _make(self, kind: str, data: dict[str, Any], origin: Origin) -> Iterable[Complaint]:
+        """Adds what the object stands for to the manifest, and answers with what is wrong with it."""
+        if kind == "Pod":
+            default_pod(data)
+            pod = from_wire(data, Pod)
+            if not pod.metadata.name and pod.metadata.generate_name:
+                pod = attrs.evolve(pod, metadata=self._named(pod.metadata))
+            self.pods.append(Loaded(pod, origin))
+            return [*validate_pod(pod), *self._taken(kind, pod.metadata, origin)]
+        if kind == "Job":
+            default_job(data)
+            job = from_wire(data, Job)
+            if not job.metadata.name and job.metadata.generate_name:
+                job = attrs.evolve(job, metadata=self._named(job.metadata))
+            self.jobs.append(Loaded(job, attrs.evolve(origin, prefix="spec.template.")))
+            return [*validate_job(job), *self._taken(kind, job.metadata, origin)]
+        meta = from_wire(data["metadata"], ObjectMeta)
+        if not meta.name and meta.generate_name:
+            meta = self._named(meta)
+        if kind == "ConfigMap":
+            config_map = attrs.evolve(from_wire(data, ConfigMap), metadata=meta)
+            self.config_maps[f"{meta.namespace}/{meta.name}"] = config_map
+            return [*validate_config_map(config_map), *self._taken(kind, meta, origin)]
+        if kind == "Secret":
+            secret = attrs.evolve(from_wire(data, Secret), metadata=meta)
+            plain = {key: text.encode() for key, text in data.get("stringData", {}).items()}
+            secret = attrs.evolve(secret, data={**secret.data, **plain}, type=secret.type or "Opaque")
+            self.secrets[f"{meta.namespace}/{meta.name}"] = secret
+            return [*validate_secret(secret), *self._taken(kind, meta, origin)]
+        spec = data.setdefault("spec", {})
+        if kind == "CronJob":
+            return [*self._make_cron_job(meta, spec, origin), *self._taken(kind, meta, origin)]
+        return [*self._make_pods(kind, meta, spec, origin), *self._taken(kind, meta, origin)]
+
+    def _make_cron_job(self, meta: ObjectMeta, spec: dict[str, Any], origin: Origin) -> Iterable[Complaint]:
+        template = spec.setdefault("jobTemplate", {})
+        default_job(template)
+        template_meta = from_wire(template["metadata"], ObjectMeta)
+        now = self.now
+        if now is None:
+            import time
+
+            now = time.time()
+        whole = {"metadata": {}, "spec": template["spec"]}
+        job = job_of(meta, template_meta, from_wire(whole, Job).spec, self.names, now)
+        self.jobs.append(Loaded(job, attrs.evolve(origin, prefix="spec.jobTemplate.spec.template.")))
+        return validate_cron_job(meta, spec, job.spec)
+
+    def _make_pods(
+        self, kind: str, meta: ObjectMeta, spec: dict[str, Any], origin: Origin
+    ) -> Iterable[Complaint]:
+        template = None
+        if "template" in spec:
+            default_pod_template(spec["template"])
+            template = from_wire(spec["template"], PodTemplateSpec)
+            if kind == "StatefulSet":
+                template = with_claim_volumes(template, spec.get("volumeClaimTemplates", ()))
+        complaints = validate_controller(kind, meta, spec, template)
+        if template is not None and not complaints:
+            here = attrs.evolve(origin, prefix="spec.template.")
+            for pod in pods_of(kind, meta, spec, template, self.names):
+                self.pods.append(Loaded(pod, here))
+                complaints += self._taken("Pod", pod.metadata, here)
+        return complaints
+
+    def _named(self, meta: ObjectMeta) -> ObjectMeta:
+        return attrs.evolve(meta, name=self.names.generate(meta.generate_name or ""))
+
+    def _taken(self, kind: str, meta: ObjectMeta, origin: Origin) -> Iterable[Complaint]:
+        """A name can be given once."""
+        key = (kind, f"{meta.namespace}/{meta.name}")
+        first = self.places.setdefault(key, origin)
+        if first is not origin and meta.name:
+            line = first.positions.get("metadata.name", (0, 0))[0]
+            yield "metadata.name", f"{duplicate(meta.name)} (also in {first.file}:{line})"
+
+    def _complain(self, file: str, node: Node, label: str, path: str, message: str) -> None:
+        self.errors.append(FieldError(file, node.line, node.column, label, path, message))
+
+
+_SET_BY_THE_SYSTEM = {
+    "uid",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "generation",
+    "resourceVersion",
+    "selfLink",
+    "managedFields",
+}
+
+
+def _copied(data: Any) -> Any:
+    """Decoded data is a tree, so this is all that a copy takes."""
+    if isinstance(data, dict):
+        return {name: _copied(value) for name, value in data.items()}
+    if isinstance(data, list):
+        return [_copied(value) for value in data]
+    return data
+
+
+def _kind_fault(kind: str, api_version: str) -> Complaint | None:
+    """Why an object cannot be read although it looks like one of ours; None for kinds of other people."""
+    group = api_version.rpartition("/")[0]
+    if not kind:
+        return "kind", required()
+    by_lower = {known.lower(): known for known in schema.KINDS}
+    known = by_lower.get(kind.lower())
+    if known is None:
+        if not api_version:
+            return "apiVersion", required()
+        near = _near_kind(kind, by_lower) if group in _OUR_GROUPS and api_version != "v1" else None
+        return ("kind", f"Unsupported value: {quoted(kind)}; did you mean {quoted(near)}?") if near else None
+    if known != kind:
+        return "kind", f"Unsupported value: {quoted(kind)}; did you mean {quoted(known)}?"
+    if not api_version:
+        return "apiVersion", required(f"for a {kind} it is {schema.KINDS[kind]}")
+    if group in _OUR_GROUPS:
+        return "apiVersion", unsupported(api_version, (schema.KINDS[kind],))
+    return None
+
+
+def _near_kind(kind: str, by_lower: Mapping[str, str]) -> str | None:
+    import difflib
+
+    near = difflib.get_close_matches(kind.lower(), by_lower, 1, 0.85)
+    return by_lower[near[0]] if near else None
+
+
+def _child_of(node: Node, name: str) -> Node | None:
+    if isinstance(node, MappingNode):
+        for key, value in node.pairs:
+            if key_text(key) == name:
+                return value
+    return None
+
+
+def _text_of(node: Node, name: str) -> str | None:
+    child = _child_of(node, name)
+    value = resolve(child) if isinstance(child, ScalarNode) else None
+    return value if isinstance(value, str) else None
+
+
+def _label(kind: str, root: Node) -> str:
+    """`Pod default/web`, as far as it is known."""
+    metadata = _child_of(root, "metadata")
+    if metadata is None:
+        return kind
+    name = _text_of(metadata, "name")
+    generate_name = _text_of(metadata, "generateName")
+    if not name and generate_name:
+        name = f"{generate_name}*"
+    return f"{kind} {_text_of(metadata, 'namespace') or 'default'}/{name}".strip() if name else kind
+
+
+def _advised(file: str, text: str, errors: list[FieldError]) -> list[FieldError]:
+    """Says it once where a file is a template that nobody has rendered."""
+    if not errors or "{{" not in text:
+        return errors
+    template = _TEMPLATE.search(text)
+    broken = [
+        e for e in errors if e.message.startswith("not valid YAML") or "a template in {{ }}" in e.message
+    ]
+    quoted_ones = [e for e in errors if "{{" in e.message and e not in broken]
+    if template is None or not (broken or quoted_ones):
+        return errors
+    line = text.count("\n", 0, template.start()) + 1
+    column = template.start() - text.rfind("\n", 0, template.start())
+    advice = FieldError(file, line, column, "", "", f"{quoted(template[0])}: {_RENDER_FIRST}")
+    return [advice, *(e for e in errors if e not in broken and e not in quoted_ones)]

@@ -1,0 +1,106 @@
+"""The status file and the events file: what a run leaves behind for programs.
+
+Both are tried out before anything is started, so that a typing error in a path costs nothing.
+"""
+
+import json
+import os
+import stat
+from collections.abc import Sequence
+
+from minikubelet.api.event import Event
+from minikubelet.api.job import Job
+from minikubelet.api.pod import Pod
+from minikubelet.cli.writer import Writer, tell_stderr
+
+
+class EventsFile:
+    """One v1 Event per line, written as it happens. An observer of the kubelet.
+
+    A regular file is written to directly; a pipe through a `Writer`, so that a slow reader holds up
+    nothing. `failed` is set when something could not be written; the rest is not tried then.
+    """
+
+    def __init__(self, path: str) -> None:
+        """Raises OSError."""
+        self.failed = False
+        self._path = path
+        self._sequence = 0
+        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        self._writer: Writer | None = None
+        if not stat.S_ISREG(os.fstat(self._fd).st_mode):
+            self._writer = Writer(self._fd, hung_up=self._fail)
+            self._writer.start()
+
+    def event(self, event: Event) -> None:
+        if self.failed:
+            return
+        self._sequence += 1
+        text = json.dumps(event.as_wire(self._sequence), ensure_ascii=False, separators=(",", ":"))
+        line = text.encode(errors="replace") + b"\n"
+        if self._writer is not None:
+            self._writer.write(line)
+            return
+        try:
+            written = os.write(self._fd, line)
+            if written < len(line):  # a full disk takes what it can before it says so
+                os.write(self._fd, line[written:])
+        except OSError as error:
+            tell_stderr(f"{self._path}: {error.strerror}")
+            self._fail()
+
+    def changed(self, key: str) -> None:
+        """Status goes into the other file."""
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+        os.close(self._fd)
+
+    def _fail(self) -> None:
+        self.failed = True
+
+
+def try_status_file(path: str) -> None:
+    """Raises OSError if `write_status_file` would."""
+    if _is_special(path):
+        os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+    else:
+        temporary = _temporary(path)
+        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666))
+        os.unlink(temporary)
+
+
+def write_status_file(path: str, pods: Sequence[Pod], jobs: Sequence[Job]) -> None:
+    """A v1 List of the final objects, there completely or not at all. Raises OSError."""
+    from minikubelet.api.codec import to_wire
+
+    items = [to_wire(item) for item in (*pods, *jobs)]
+    text = json.dumps({"apiVersion": "v1", "kind": "List", "items": items}, indent=2, ensure_ascii=False)
+    data = text.encode(errors="replace") + b"\n"
+    if _is_special(path):
+        _write(path, data)
+        return
+    temporary = _temporary(path)
+    try:
+        _write(temporary, data)
+        os.rename(temporary, os.path.realpath(path))
+    except OSError:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+        raise
+
+
+def _is_special(path: str) -> bool:
+    """/dev/stdout, a named pipe and the like cannot be replaced, only written to."""
+    return os.path.exists(path) and not os.path.isfile(path)
+
+
+def _temporary(path: str) -> str:
+    """In the same directory, so that the renaming is atomic; behind a symbolic link that is its target's."""
+    return f"{os.path.realpath(path)}.{os.getpid()}.tmp"
+
+
+def _write(path: str, data: bytes) -> None:
+    with open(path, "wb") as file:
+        file.write(data)

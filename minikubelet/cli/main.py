@@ -1,0 +1,59 @@
+"""The way in: reads the command line and hands over to the command.
+
+What a command needs is imported by the command, so that `--help` and the first container do not wait
+for what they have no use for.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from signal import SIGINT, SIGPIPE
+from typing import TextIO
+
+from minikubelet.cli.options import parser, run_options
+
+STOPPED_BY_INTERRUPT = 128 + SIGINT
+STOPPED_BY_PIPE = 128 + SIGPIPE
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit code; usage errors are 2, as argparse has it."""
+    _open_standard_streams()
+    try:
+        code = _command(argv)
+        sys.stdout.flush()
+        return code
+    except SystemExit as end:  # --help, --version, usage errors
+        return end.code if isinstance(end.code, int) else 2
+    except KeyboardInterrupt:  # before anything was started; later the run command sees to it
+        return STOPPED_BY_INTERRUPT
+    except BrokenPipeError:  # what is still buffered must not complain again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return STOPPED_BY_PIPE
+
+
+def _command(argv: Sequence[str] | None) -> int:
+    given = parser().parse_args(argv)
+    if given.command == "run":
+        from minikubelet.cli.run import run
+
+        return run(run_options(given))
+
+    from minikubelet.cli.validate import validate
+
+    color = not given.no_color and wants_color(sys.stdout)
+    return validate(given.files, fields=given.fields, color=color, stdout=sys.stdout, stderr=sys.stderr)
+
+
+def wants_color(stream: TextIO) -> bool:
+    """On a terminal that can, unless NO_COLOR is set (and not empty)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _open_standard_streams() -> None:
+    """Make sure that 0, 1 and 2 are open, lest a file opened later becomes standard output."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(fd)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)

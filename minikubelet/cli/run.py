@@ -1,0 +1,331 @@
+"""`minikubelet run`: from manifests to an exit code.
+
+Everything that can be found wrong is found before anything is started. The first containers are started
+before trio is imported, so from the manifest to the first process all is synchronous; no signal is lost
+on the way, because one plain handler notes them for the whole run and trio is merely woken by it.
+"""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import attrs
+
+from minikubelet.api.errors import FieldError, ManifestError, Origin
+from minikubelet.api.manifest import Manifest, load
+from minikubelet.api.pod import Container, PodSpec
+from minikubelet.cli.files import EventsFile, try_status_file, write_status_file
+from minikubelet.cli.main import wants_color
+from minikubelet.cli.options import RunOptions
+from minikubelet.cli.screen import JsonScreen, Look, Screen, TextScreen
+from minikubelet.cli.summary import (
+    INVALID,
+    SUCCEEDED,
+    Ending,
+    signal_name,
+    unfinished_lines,
+)
+from minikubelet.cli.writer import tell_stderr
+from minikubelet.kubelet.kubelet import Kubelet
+from minikubelet.runtime.images import ImageResolver, UnresolvedImage
+from minikubelet.runtime.local import LocalRuntime
+
+STDOUT = 1
+
+
+def run(options: RunOptions) -> int:
+    """Run the manifests in the foreground and return the exit code."""
+    try:
+        manifest = load(options.files, stdin=sys.stdin)
+        images = ImageResolver.load(options.image, options.images, _folders(options), options.stub_missing)
+        check(manifest, images)
+        events_file = None if options.dry_run else _open_files(options)
+    except ManifestError as error:
+        sys.stderr.writelines(f"{fault}\n" for fault in error.errors)
+        return INVALID
+    for notice in manifest.notices:
+        tell_stderr(str(notice))
+    if options.dry_run:
+        print("\n\n".join("\n".join(lines) for lines in dry_run(manifest, images)))
+        return SUCCEEDED
+    return _Run(options, manifest, images, events_file).run()
+
+
+def _folders(options: RunOptions) -> list[str]:
+    """Where the manifests are: an images file beside them counts."""
+    return [f if os.path.isdir(f) else os.path.dirname(f) or "." for f in options.files if f != "-"]
+
+
+def _open_files(options: RunOptions) -> EventsFile | None:
+    try:
+        if options.status_file:
+            try_status_file(options.status_file)
+        return EventsFile(options.events_file) if options.events_file else None
+    except OSError as error:
+        reason = f"cannot be written: {error.strerror}"
+        raise ManifestError([FieldError(str(error.filename), 0, 0, "", "", reason)]) from None
+
+
+# ------------------------------------------------------------------------------------ before it begins
+
+
+def check(manifest: Manifest, images: ImageResolver) -> None:
+    """Raises `ManifestError` for everything that cannot be run on this machine."""
+    errors: list[FieldError] = []
+    for _, spec, origin in _templates(manifest):
+        for path, container in _containers(spec):
+            try:
+                images.resolve(container, completes=container.name in spec.plain_inits)
+            except UnresolvedImage as error:
+                errors.append(origin.error(f"{path}.command", str(error)))
+    if not errors and not manifest.pods and not manifest.jobs:
+        errors.append(FieldError("minikubelet", 0, 0, "", "", "there is no Pod and no Job to run"))
+    if errors:
+        raise ManifestError(errors)
+
+
+def dry_run(manifest: Manifest, images: ImageResolver) -> Iterator[list[str]]:
+    """What would be started, one block of lines per container."""
+    from shlex import join
+
+    for name, spec, _ in _templates(manifest):
+        for _, container in _containers(spec):
+            found = images.resolve(container, completes=container.name in spec.plain_inits)
+            kind = "container"
+            if container.name in spec.sidecars:
+                kind = "sidecar"
+            elif container.name in spec.plain_inits:
+                kind = "init container"
+            lines = [
+                f"{name}: {kind} {container.name}",
+                f"  image:   {container.image or '(none)'}",
+                f"  from:    {found.source}",
+                f"  command: {join(found.argv)}",
+            ]
+            if found.path_prefix:
+                lines.append(f"  PATH:    {':'.join(found.path_prefix)}:...")
+            if found.user:
+                lines.append(f"  user:    {found.user}")
+            if container.working_dir or found.working_dir:
+                lines.append(f"  workdir: {container.working_dir or found.working_dir}")
+            names = [
+                *found.env,
+                *(f"{e.prefix}*" for e in container.env_from),
+                *(e.name for e in container.env),
+            ]
+            if names:
+                lines.append(f"  env:     {', '.join(dict.fromkeys(names))}")
+            for mount in container.volume_mounts:
+                volume = mount.name + (f"/{mount.sub_path or mount.sub_path_expr}".rstrip("/"))
+                lines.append(f"  mount:   {mount.mount_path} <- {volume}{' (read only)' * mount.read_only}")
+            yield lines
+
+
+def _templates(manifest: Manifest) -> Iterator[tuple[str, PodSpec, Origin]]:
+    for pod in manifest.pods:
+        yield f"Pod {pod.obj.metadata.name}", pod.obj.spec, pod.origin
+    for job in manifest.jobs:
+        yield f"Job {job.obj.metadata.name}", job.obj.spec.template.spec, job.origin
+
+
+def _containers(spec: PodSpec) -> Iterator[tuple[str, Container]]:
+    """Every container with its field path."""
+    for field, containers in (("initContainers", spec.init_containers), ("containers", spec.containers)):
+        for index, container in enumerate(containers):
+            yield f"spec.{field}[{index}]", container
+
+
+# ------------------------------------------------------------------------------------ signals
+
+
+class StopRequests:
+    """Notes the signals that ask for the end, from before the first process to after the last.
+
+    A signal that was ignored when we were started (nohup, background jobs) stays ignored. `request` may be
+    called from a signal handler and from another thread.
+    """
+
+    SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def __init__(self) -> None:
+        self.received: list[int] = []
+        self._wake: Callable[[], None] = lambda: None
+
+    def install(self) -> None:
+        for number in self.SIGNALS:
+            if signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, lambda number, _: self.request(number))
+
+    @staticmethod
+    def uninstall() -> None:
+        """Nothing runs any more: from here on a signal may end us as it ends any program."""
+        for number in StopRequests.SIGNALS:
+            if signal.getsignal(number) != signal.SIG_IGN:
+                default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+                signal.signal(number, default)
+
+    def request(self, number: int) -> None:
+        self.received.append(number)
+        self._wake()
+
+    def hung_up(self) -> None:
+        """The reader of our output is gone: what SIGPIPE means to other programs."""
+        self.request(signal.SIGPIPE)
+
+    async def each(self, obey: Callable[[int], None]) -> None:
+        """Under trio: call `obey` with every signal, those that came before included."""
+        import trio
+
+        token = trio.lowlevel.current_trio_token()
+        arrived = trio.Event()
+
+        def notify() -> None:
+            arrived.set()
+
+        def wake() -> None:
+            try:
+                token.run_sync_soon(notify)
+            except trio.RunFinishedError:
+                pass
+
+        self._wake = wake
+        obeyed = 0
+        while True:
+            while obeyed < len(self.received):
+                obey(self.received[obeyed])
+                obeyed += 1
+            arrived = trio.Event()
+            if obeyed == len(self.received):
+                await arrived.wait()
+
+
+# ------------------------------------------------------------------------------------ the run
+
+
+class _Run:
+    def __init__(
+        self, options: RunOptions, manifest: Manifest, images: ImageResolver, events_file: EventsFile | None
+    ) -> None:
+        self.options = options
+        self.manifest = manifest
+        self.ending = Ending()
+        self.stops = StopRequests()
+        self.screen = self._new_screen()
+        self.events_file = events_file
+        self.runtime = LocalRuntime(
+            images=images,
+            config_maps=manifest.config_maps,
+            secrets=manifest.secrets,
+            log_dir=options.log_dir,
+            env_from_host=options.env_from_host,
+            output=self.screen.log,
+            notice=self.screen.notice,
+        )
+        self.kubelet = Kubelet(self.runtime, options.settings)
+        self.screen.kubelet = self.kubelet
+        self.kubelet.observers.append(self.screen)
+        if events_file is not None:
+            self.kubelet.observers.append(events_file)
+
+    def _new_screen(self) -> Screen:
+        options = self.options
+        if options.output == "json":
+            return JsonScreen(STDOUT, hung_up=self.stops.hung_up)
+        terminal = os.isatty(STDOUT) and os.environ.get("TERM") != "dumb"
+        items = [loaded.obj for loaded in (*self.manifest.pods, *self.manifest.jobs)]
+        look = Look(
+            terminal=terminal,
+            color=terminal and options.color and wants_color(sys.stdout),
+            timestamps=options.timestamps,
+            namespaces=len({item.metadata.namespace for item in items}) > 1,
+        )
+        return TextScreen(STDOUT, look, hung_up=self.stops.hung_up)
+
+    def run(self) -> int:
+        """Start, serve, tell how it ended."""
+        self.stops.install()
+        self.began = time.monotonic()
+        for pod in self.manifest.pods:
+            self.kubelet.add_pod(pod.obj)
+        for job in self.manifest.jobs:
+            self.kubelet.add_job(job.obj)
+        self.kubelet.settle()  # the first containers run from here on
+        self.screen.writer.start()
+        try:
+            import trio
+
+            trio.run(self._serve)
+        finally:
+            self.runtime.close()
+            self._finish()
+        return self.ending.exit_code
+
+    async def _serve(self) -> None:
+        import trio
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.stops.each, self._stop)
+            if self.options.timeout is not None:
+                nursery.start_soon(self._limit, self.options.timeout)
+            if self.screen.is_live:
+                nursery.start_soon(self._tick)
+            await self.kubelet.run()
+            nursery.cancel_scope.cancel()
+
+    async def _limit(self, seconds: float) -> None:
+        import trio
+
+        await trio.sleep(max(self.began + seconds - time.monotonic(), 0))
+        if self.ending.was_cut_short:
+            return
+        self.ending = Ending(timed_out=True)
+        self.screen.notice(f"timeout: {seconds:g} s are over, stopping")
+        for line in unfinished_lines(self.kubelet.pods(), self.kubelet.jobs(), time.time()):
+            self.screen.notice(line)
+        self.kubelet.delete_all(self.options.grace_period)
+
+    async def _tick(self) -> None:
+        """Ages and countdowns on a terminal."""
+        import trio
+
+        while True:
+            await trio.sleep(1)
+            self.screen.tick()
+
+    def _stop(self, number: int) -> None:
+        """The first signal deletes gracefully, the next one at once. A hang-up often comes with others that
+        mean the same (a closed terminal, and then its shell), so it shortens nothing."""
+        name = signal_name(number)
+        if not self.ending.was_cut_short:
+            self.ending = Ending(signal=number)
+            if number == signal.SIGINT:
+                self.screen.notice("stopping; press Ctrl-C again to shorten the grace to the minimum")
+            elif number != signal.SIGPIPE:
+                self.screen.notice(f"{name}: stopping")
+            self.kubelet.delete_all(self.options.grace_period)
+        elif number in (signal.SIGINT, signal.SIGTERM):
+            self.screen.notice(f"{name}: stopping at once")
+            self.kubelet.delete_all(0)
+
+    def _finish(self) -> None:
+        pods, jobs = self.kubelet.pods(), self.kubelet.jobs()
+        self.ending = attrs.evolve(self.ending, has_failed=self.kubelet.has_failed)
+        if self.options.status_file:
+            try:
+                write_status_file(self.options.status_file, pods, jobs)
+            except OSError as error:
+                tell_stderr(f"{error.filename}: {error.strerror}")
+                self.ending = attrs.evolve(self.ending, files_failed=True)
+        self.stops.uninstall()
+        try:
+            if self.events_file is not None:
+                self.events_file.close()
+                if self.events_file.failed:
+                    self.ending = attrs.evolve(self.ending, files_failed=True)
+            self.screen.finish(pods, jobs, self.ending)
+            self.screen.writer.close()
+        except KeyboardInterrupt:  # whoever reads us is stuck, and the user has had enough
+            if not self.ending.was_cut_short:
+                self.ending = attrs.evolve(self.ending, signal=signal.SIGINT)

@@ -1,0 +1,642 @@
+"""What a run says on standard output: container logs, what happens between them, and how it ended.
+
+`TextScreen` is for people, `JsonScreen` for programs. Both take the same calls: `log` for each piece of
+a container's output, `event` and `changed` as an observer of the kubelet, `notice` for the program's
+own remarks. Neither ever waits for its reader (see `writer`), and both always show whole lines.
+
+The one idea: log text is a stream and the status block is a state. Text is appended; the block under
+it is only ever replaced, by the writer, once for each write.
+"""
+
+import json
+import os
+import re
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from math import ceil
+from typing import Any, Protocol
+from zlib import crc32
+
+import attrs
+
+from minikubelet.api.event import Event
+from minikubelet.api.job import Job
+from minikubelet.api.meta import format_micro_time
+from minikubelet.api.pod import Pod
+from minikubelet.api.pod_status import ContainerStatus
+from minikubelet.cli.summary import (
+    Ending,
+    exit_text,
+    failure_lines,
+    result_lines,
+    signal_name,
+    summary_object,
+)
+from minikubelet.cli.table import rows_table
+from minikubelet.cli.writer import PENDING_LIMIT, Writer, tell_stderr
+from minikubelet.kubelet.pod_worker import PodWorker
+from minikubelet.lifecycle.printing import PodRow, pod_row
+from minikubelet.lifecycle.record import ContainerRun, PodRecord
+from minikubelet.lifecycle.termination import stop_signal
+from minikubelet.runtime.base import Runtime
+
+LONGEST_LINE = 1 << 16  # bytes; a longer one is shown in pieces
+TAIL_LINES = 10  # kept of each container for the report on a failed pod
+TAIL_LINE = 512  # bytes kept of each of them
+
+
+class Screen(Protocol):
+    """What the run command needs of either kind."""
+
+    writer: Writer
+    kubelet: "PodSource | None"
+    "Set before anything happens."
+    is_live: bool
+    "Wants a `tick` every second."
+
+    def log(self, pod: Pod, container: str, attempt: int, stream: str, chunk: bytes) -> None: ...
+
+    def event(self, event: Event) -> None: ...
+
+    def changed(self, key: str) -> None: ...
+
+    def notice(self, text: str) -> None: ...
+
+    def tick(self) -> None: ...
+
+    def finish(self, pods: Sequence[Pod], jobs: Sequence[Job], ending: Ending) -> None: ...
+
+
+# ------------------------------------------------------------------------------------ lines
+
+
+class Lines:
+    """Cuts what containers write into lines, and remembers the last ones of each container."""
+
+    def __init__(self) -> None:
+        self._held: dict[tuple[str, str], dict[tuple[int, str], bytes]] = {}
+        self._tails: dict[tuple[str, str], tuple[int, deque[bytes]]] = {}
+
+    def add(self, pod: str, container: str, attempt: int, stream: str, chunk: bytes) -> list[bytes]:
+        """The lines that are complete now, without their newlines."""
+        held = self._held.setdefault((pod, container), {})
+        *lines, rest = (held.pop((attempt, stream), b"") + chunk).split(b"\n")
+        while len(rest) >= LONGEST_LINE:
+            lines.append(rest[:LONGEST_LINE])
+            rest = rest[LONGEST_LINE:]
+        if rest:
+            held[attempt, stream] = rest
+        self._remember(pod, container, attempt, lines)
+        return lines
+
+    def rest(self, pod: str, container: str) -> list[tuple[int, str, bytes]]:
+        """What was left without a newline when the container ended: (attempt, stream, line)."""
+        held = self._held.pop((pod, container), {})
+        for (attempt, _), line in held.items():
+            self._remember(pod, container, attempt, [line])
+        return [(attempt, stream, line) for (attempt, stream), line in held.items()]
+
+    def unfinished(self) -> list[tuple[str, str]]:
+        """(pod, container) of everything that `rest` would still have something for."""
+        return [key for key, held in self._held.items() if held]
+
+    def tail(self, pod: str, container: str) -> list[bytes]:
+        """The last lines of the newest instance that wrote any."""
+        return list(self._tails[pod, container][1]) if (pod, container) in self._tails else []
+
+    def forget(self, pod: str) -> None:
+        """Nobody will ask for this pod's last lines."""
+        for key in [key for key in self._tails if key[0] == pod]:
+            del self._tails[key]
+
+    def _remember(self, pod: str, container: str, attempt: int, lines: list[bytes]) -> None:
+        if not lines:
+            return
+        newest, tail = self._tails.get((pod, container), (-1, deque[bytes]()))
+        if attempt > newest:
+            tail = deque(maxlen=TAIL_LINES)
+            self._tails[pod, container] = attempt, tail
+        if attempt >= newest:
+            tail.extend(line[:TAIL_LINE] for line in lines[-TAIL_LINES:])
+
+
+_SGR = r"\x1b\[[0-9;:]*m"
+_CONTROL = re.compile(
+    rf"({_SGR})"
+    r"|\x1b\[[0-?]*[ -/]*[@-~]"  # other control sequences: cursor, erase, scroll region, modes
+    r"|\x1b[\]PX^_].*?(?:\x07|\x1b\\|$)"  # strings: window title, device control
+    r"|\x1b[ -/]*[0-~]?"  # other escapes
+    r"|[\x00-\x08\x0a-\x1a\x1c-\x1f\x7f-\x9f]"  # single control characters, but not the tab
+)
+
+
+def tame(line: str, *, color: bool) -> str:
+    """A log line that a terminal can show without moving anything else on it.
+
+    Colours are kept (and reset at the end), other escape sequences dropped. Of a line that overwrites
+    itself with carriage returns only what would have stayed is shown; control characters become `^X`.
+    """
+    if line.isprintable():
+        return line
+    line = line.rstrip("\r").rpartition("\r")[2]
+
+    def safe(match: re.Match[str]) -> str:
+        found = match[0]
+        if match[1]:
+            return found if color else ""
+        if found[0] == "\x1b":
+            return ""
+        return "^" + chr(ord(found) ^ 0x40) if found < "\x80" else "\N{REPLACEMENT CHARACTER}"
+
+    tamed = _CONTROL.sub(safe, line)
+    return tamed + RESET if "\x1b" in tamed else tamed
+
+
+# ------------------------------------------------------------------------------------ style
+
+RESET = "\x1b[0m"
+BOLD = "\x1b[1m"
+DIM = "\x1b[2m"
+YELLOW = "\x1b[33m"
+RED = "\x1b[31m"
+PALETTE = tuple(f"\x1b[{code}m" for code in (36, 35, 34, 32, 96, 95, 94, 92))  # warnings own yellow, red
+WIDEST_LABEL = 40  # characters; longer ones are not lined up
+MANY_PODS = 100  # from here on the rows of finished pods are left as they are
+
+QUIET = {"Scheduled", "Created", "Pulled", "Pulling"}
+"Events that say nothing which the next one does not say too."
+
+REPETITIVE = {"Unhealthy", "ProbeWarning"}
+"Events of every single probe: shown the first three times, then each time their number doubles."
+
+
+def container_colors(pod: Pod) -> dict[str, str]:
+    """A colour for each container, the same in every run and for every pod of one owner.
+
+    Neighbours in a pod get different colours as long as there are enough.
+    """
+    owners = pod.metadata.owner_references
+    family = owners[0].name if owners else pod.metadata.name
+    taken: dict[str, str] = {}
+    free = set(range(len(PALETTE)))
+    for name in pod.spec.all_containers:
+        slot = crc32(f"{family}/{name}".encode()) % len(PALETTE)
+        while free and slot not in free:
+            slot = (slot + 1) % len(PALETTE)
+        free.discard(slot)
+        taken[name] = PALETTE[slot]
+    return taken
+
+
+def event_text(event: Event) -> str:
+    """Reason and message, without what the label beside them says already."""
+    reference = event.involved_object
+    container = container_of(event)
+    message = event.message
+    if event.reason == "Exited":
+        message = exit_text(_exit_code(event))
+    elif message == f"{event.reason} container {container}":
+        message = ""
+    elif event.reason == "BackOff":
+        message = message.removesuffix(f" in pod {reference.name}_{reference.namespace}({reference.uid})")
+    times = f" ({event.count} times)" if event.reason in REPETITIVE and event.count > 1 else ""
+    return f"{event.reason}: {message}{times}" if message else event.reason
+
+
+def container_of(event: Event) -> str | None:
+    """EVENT-6: the container that the event is about, None if it is about the whole object."""
+    path = event.involved_object.field_path
+    return path[path.index("{") + 1 : -1] if path and "{" in path else None
+
+
+def _exit_code(event: Event) -> int:
+    return int(event.message.rpartition(" ")[2])
+
+
+def _is_shown(event: Event) -> bool:
+    if event.reason in REPETITIVE:
+        return event.count <= 3 or event.count & (event.count - 1) == 0
+    return event.reason not in QUIET
+
+
+# ------------------------------------------------------------------------------------ the block
+
+
+def stopping_text(record: PodRecord, now: float) -> str | None:
+    """Who a terminating pod is waiting for, and how many seconds of its grace are left.
+
+    `now` is on the record's clock. None when the pod is not terminating or waits for nobody.
+    """
+    ending = record.ending
+    if ending is None or not ending.is_final or record.finished_at is not None:
+        return None
+    waiting, last_call = [], ending.deadline
+    for name, container in record.spec.all_containers.items():
+        run = record.containers[name].run
+        if run is None or not run.is_live:
+            continue
+        waiting.append(f"{name} ({_stage(run, stop_signal(container))})")
+        if run.stopping and run.stopping.signalled_at is not None:
+            last_call = max(last_call, run.stopping.signalled_at + record.settings.minimum_kill_grace)
+    if not waiting:
+        return None
+    return f"stopping: {', '.join(waiting)}, {max(ceil(last_call - now), 0)} s of grace left"
+
+
+def _stage(run: ContainerRun, signal: int) -> str:
+    stopping = run.stopping
+    if stopping is None:
+        return "running"
+    if stopping.killed_at is not None:
+        return "SIGKILL sent"
+    if stopping.signalled_at is not None:
+        return f"{signal_name(signal)} sent"
+    return "preStop" if run.pre_stop and run.pre_stop.is_under_way else "waiting for its turn"
+
+
+def block_lines(entries: Sequence[tuple[PodRow, str | None]], width: int, height: int) -> list[str]:
+    """The status block: the table of `kubectl get pods`, with a note under each pod that has one.
+
+    At most `height` lines (header included) of at most `width` characters. If not all pods fit, those
+    that something is going on with come first and the others are counted by STATUS.
+    """
+    shown, rest = list(entries), list[PodRow]()
+    if sum(map(_lines_of, entries)) + 1 > height:
+        shown, room = [], height - 2
+        for entry in sorted(entries, key=lambda entry: entry[0].status in _CALM):
+            room -= _lines_of(entry)
+            if room >= 0:
+                shown.append(entry)
+            else:
+                rest.append(entry[0])
+    lines = []
+    if shown:
+        header, *table = rows_table([row for row, _ in shown])
+        lines.append(header)
+        for (_, note), line in zip(shown, table, strict=True):
+            lines += [line, f"  {note}"] if note else [line]
+    if rest:
+        counts = ", ".join(f"{n} {status}" for status, n in Counter(row.status for row in rest).most_common())
+        lines.append(f"and {len(rest)} more: {counts}" if shown else f"{len(rest)} pods: {counts}")
+    return [line[:width] for line in lines]
+
+
+_CALM = {"Completed", "Succeeded", "Pending"}
+
+
+def _lines_of(entry: tuple[PodRow, str | None]) -> int:
+    return 2 if entry[1] else 1
+
+
+def wrap(line: str, width: int, indent: int) -> list[str]:
+    """A line in pieces of at most `width` characters, cut between words; all but the first are indented."""
+    pieces = []
+    while len(line) > width and (cut := line.rfind(" ", indent + 1, width + 1)) > 0:
+        pieces.append(line[:cut])
+        line = " " * indent + line[cut + 1 :]
+    return [*pieces, line]
+
+
+class Block:
+    """The lines under the log on a terminal. `lines` is set by one thread and drawn by the writer's."""
+
+    def __init__(self, fd: int, *, color: bool) -> None:
+        self._fd = fd
+        self._color = color
+        self.lines: tuple[str, ...] = ()
+        self._drawn: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Columns and lines that the block may take: never the last column, nor most of the screen."""
+        try:
+            columns, lines = os.get_terminal_size(self._fd)
+        except OSError:
+            columns, lines = 0, 0
+        return max((columns or 80) - 1, 20), max((lines or 24) // 3, 4)
+
+    def frame(self, text: bytes) -> bytes:
+        """`text` above the block: wipe the old one, write, draw the new one; all in one go."""
+        lines = self.lines
+        if not text and lines == self._drawn:
+            return b""
+        out = self._wipe().encode() + text + self._draw(lines).encode()
+        self._drawn = lines
+        return b"\x1b[?2026h" + out + b"\x1b[?2026l"  # shown at once by terminals that can
+
+    def _wipe(self) -> str:
+        if not self._drawn:
+            return ""
+        columns = self.size[0] + 1
+        rows = sum(max(ceil(len(line) / columns), 1) for line in self._drawn)  # it may have become narrower
+        return "\r" + (f"\x1b[{rows - 1}A" if rows > 1 else "") + "\x1b[J"
+
+    def _draw(self, lines: Sequence[str]) -> str:
+        if not self._color:
+            return "\n".join(lines)
+        return "\n".join(self._paint(line) for line in lines)
+
+    def _paint(self, line: str) -> str:
+        if line.startswith("NAME"):
+            return f"{BOLD}{line}{RESET}"
+        return f"{YELLOW}{line}{RESET}" if line.startswith("  ") else line
+
+
+# ------------------------------------------------------------------------------------ text
+
+
+@attrs.frozen
+class Look:
+    """How a text screen may look; decided by where it goes and by the options."""
+
+    terminal: bool = False
+    "Live block, lined-up labels, tamed log lines."
+    color: bool = False
+    timestamps: bool = False
+    namespaces: bool = False
+    "Say the namespace too: the pods are of more than one."
+
+
+class PodSource(Protocol):
+    """What a screen wants to know of the kubelet."""
+
+    runtime: Runtime
+
+    def pod(self, key: str) -> Pod: ...
+
+    def worker(self, key: str) -> PodWorker: ...
+
+
+class TextScreen:
+    """Logs as `pod/container | line`, events as `pod/container * what`, warnings as `... ! what`."""
+
+    def __init__(
+        self,
+        fd: int,
+        look: Look,
+        *,
+        hung_up: Callable[[], None] = lambda: None,
+        wall: Callable[[], float] = time.time,
+        limit: int = PENDING_LIMIT,
+    ) -> None:
+        self.kubelet: PodSource | None = None
+        self.is_live = look.terminal
+        self._look = look
+        self._wall = wall
+        self._lines = Lines()
+        self._colors: dict[str, dict[str, str]] = {}
+        self._label_width = 0
+        self._pods: dict[str, Pod] = {}
+        self._rows: dict[str, tuple[PodRow, str | None]] = {}
+        self._block = Block(fd, color=look.color) if look.terminal else None
+        frame = self._block.frame if self._block else bytes
+        self.writer = Writer(fd, frame=frame, missing=self._missing, hung_up=hung_up, limit=limit)
+
+    # -------------------------------------------------------------------- logs
+
+    def log(self, pod: Pod, container: str, attempt: int, stream: str, chunk: bytes) -> None:
+        self._pods.setdefault(pod.key, pod)
+        lines = self._lines.add(pod.key, container, attempt, stream, chunk)
+        if lines:
+            self._print_log(pod, container, lines)
+
+    def _print_log(self, pod: Pod, container: str, lines: Sequence[bytes]) -> None:
+        label = self._label(pod.metadata.namespace, pod.metadata.name, container)
+        if self._look.terminal:
+            head = self._paint(self._colors_of(pod)[container], f"{self._align(pod, label)} |") + " "
+            lines = [tame(line.decode(errors="replace"), color=self._look.color).encode() for line in lines]
+        else:
+            head = f"{label} | "
+        prefix = (self._stamp() + head).encode()
+        self.writer.write(b"".join([b"%b%b\n" % (prefix, line) for line in lines]), droppable=True)
+
+    def _print_rest(self, key: str, container: str) -> None:
+        """The end of a container's output, where it lacks a newline."""
+        for _, _, line in self._lines.rest(key, container):
+            self._print_log(self._pods[key], container, [line])
+
+    # -------------------------------------------------------------------- events
+
+    def event(self, event: Event) -> None:
+        reference = event.involved_object
+        container = container_of(event)
+        key = f"{reference.namespace}/{reference.name}"
+        is_warning = event.type == "Warning"
+        if event.reason == "Exited" and container:
+            self._print_rest(key, container)
+            is_warning = self._is_bad_exit(key, container, _exit_code(event))
+        if not _is_shown(event):
+            return
+        name = f"job/{reference.name}" if reference.kind == "Job" else reference.name
+        label = self._label(reference.namespace, name, container)
+        if reference.kind == "Pod" and self.kubelet:
+            label = self._align(self.kubelet.worker(key).record.pod, label)
+        self._print_mark(label, event_text(event), is_warning)
+
+    def _is_bad_exit(self, key: str, container: str, code: int) -> bool:
+        """A container that was asked to stop may end as it likes."""
+        assert self.kubelet
+        record = self.kubelet.worker(key).record
+        run = record.containers[container].run
+        return code != 0 and record.ending is None and (run is None or run.stopping is None)
+
+    def _print_mark(self, label: str, text: str, is_warning: bool) -> None:
+        mark, style = ("!", YELLOW) if is_warning else ("*", DIM)
+        head = f"{label} {mark} "
+        lines = [head + line for line in text.splitlines()]
+        if self._block is not None:
+            tamed = [tame(line, color=False) for line in lines]
+            lines = [part for line in tamed for part in wrap(line, self._block.size[0] + 1, len(head))]
+        stamp = self._stamp()
+        painted = [f"{stamp}{self._paint(style, line)}\n" for line in lines]
+        self.writer.write("".join(painted).encode(errors="backslashreplace"))
+
+    # -------------------------------------------------------------------- status
+
+    def changed(self, key: str) -> None:
+        assert self.kubelet
+        pod = self.kubelet.pod(key)
+        before, self._pods[key] = self._pods.get(key), pod
+        self._tell_ready(before, pod)
+        if _is_over(pod) and not (before and _is_over(before)):
+            self._tell_end(pod)
+        if self._block is not None:
+            self._rows[key] = self._row(pod)
+            self._show()
+
+    def _tell_ready(self, before: Pod | None, pod: Pod) -> None:
+        """No event says so, but it is what everybody waits for."""
+        earlier = {s.name: s.ready for s in _statuses(before)}
+        for status in _statuses(pod):
+            probed = pod.spec.all_containers[status.name].readiness_probe is not None
+            if probed and status.ready != earlier.get(status.name, False):
+                label = self._label(pod.metadata.namespace, pod.metadata.name, status.name)
+                if status.ready or status.state.running:
+                    text = "Ready" if status.ready else "Not ready"
+                    self._print_mark(self._align(pod, label), text, not status.ready)
+
+    def _tell_end(self, pod: Pod) -> None:
+        assert pod.status
+        text = ": ".join(filter(None, (pod.status.phase, pod.status.reason, pod.status.message)))
+        label = self._label(pod.metadata.namespace, pod.metadata.name, None)
+        self._print_mark(self._align(pod, label), text, pod.status.phase == "Failed")
+        if pod.status.phase == "Succeeded":
+            self._lines.forget(pod.key)
+
+    def tick(self) -> None:
+        """Bring ages and countdowns up to date; the block is drawn only if that changed it."""
+        if self._block is None:
+            return
+        for key, (row, _) in list(self._rows.items()):
+            if row.status not in ("Completed", "Error") or len(self._rows) < MANY_PODS:
+                try:
+                    self._rows[key] = self._row(self._pods[key])
+                except KeyError:  # deleted after its Job's ttlSecondsAfterFinished (JOB-28)
+                    del self._rows[key]
+        self._show()
+
+    def _row(self, pod: Pod) -> tuple[PodRow, str | None]:
+        assert self.kubelet
+        record = self.kubelet.worker(pod.key).record
+        return pod_row(pod, self._wall()), stopping_text(record, self.kubelet.runtime.now())
+
+    def _show(self) -> None:
+        assert self._block
+        self._block.lines = tuple(block_lines(list(self._rows.values()), *self._block.size))
+        self.writer.poke()
+
+    # -------------------------------------------------------------------- the rest
+
+    def notice(self, text: str) -> None:
+        """A remark of the program itself. On a terminal it goes through the block, else to stderr."""
+        if self._block is None:
+            tell_stderr(text)
+        else:
+            self.writer.write(self._paint(BOLD, f"minikubelet: {text}").encode() + b"\n")
+
+    def finish(self, pods: Sequence[Pod], jobs: Sequence[Job], ending: Ending) -> None:
+        for key, container in self._lines.unfinished():
+            self._print_rest(key, container)
+        if self._block is not None:
+            self._block.lines = ()
+        now = self._wall()
+        lines = [*failure_lines(pods, self._lines.tail), *result_lines(pods, jobs, now)]
+        if self._look.terminal:
+            lines = [tame(line, color=False) for line in lines]
+        self.writer.write("".join(f"{line}\n" for line in lines).encode(errors="backslashreplace"))
+
+    def _label(self, namespace: str, name: str, container: str | None) -> str:
+        parts = (namespace if self._look.namespaces else None, name, container)
+        return "/".join(filter(None, parts))
+
+    def _align(self, pod: Pod, label: str) -> str:
+        """On a terminal, padded so that the text behind all labels begins in one column."""
+        self._colors_of(pod)
+        return label.ljust(self._label_width) if self._look.terminal else label
+
+    def _colors_of(self, pod: Pod) -> dict[str, str]:
+        """The pod's colours; the first time, its labels are measured too."""
+        if pod.key not in self._colors:
+            self._colors[pod.key] = container_colors(pod)
+            meta = pod.metadata
+            widest = max(
+                len(self._label(meta.namespace, meta.name, name)) for name in pod.spec.all_containers
+            )
+            if widest <= WIDEST_LABEL:
+                self._label_width = max(self._label_width, widest)
+        return self._colors[pod.key]
+
+    def _paint(self, style: str, text: str) -> str:
+        return f"{style}{text}{RESET}" if self._look.color else text
+
+    def _stamp(self) -> str:
+        return f"{format_micro_time(self._wall())} " if self._look.timestamps else ""
+
+    def _missing(self, lines: int) -> bytes:
+        return f"minikubelet: {missing_text(lines)}\n".encode()
+
+
+def _is_over(pod: Pod) -> bool:
+    return pod.status is not None and pod.status.phase in ("Succeeded", "Failed")
+
+
+def _statuses(pod: Pod | None) -> tuple[ContainerStatus, ...]:
+    if pod is None or pod.status is None:
+        return ()
+    return (*pod.status.init_container_statuses, *pod.status.container_statuses)
+
+
+def missing_text(lines: int) -> str:
+    return f"{lines} lines are not shown, they came faster than they were read; --log-dir keeps all"
+
+
+# ------------------------------------------------------------------------------------ json
+
+
+class JsonScreen:
+    """One JSON object per line, each with one key that tells what it is: log, event, summary."""
+
+    def __init__(
+        self,
+        fd: int,
+        *,
+        hung_up: Callable[[], None] = lambda: None,
+        wall: Callable[[], float] = time.time,
+        limit: int = PENDING_LIMIT,
+    ) -> None:
+        self.kubelet: PodSource | None = None
+        self.is_live = False
+        self._wall = wall
+        self._lines = Lines()
+        self._sequence = 0
+        self.writer = Writer(fd, missing=self._missing, hung_up=hung_up, limit=limit)
+
+    def log(self, pod: Pod, container: str, attempt: int, stream: str, chunk: bytes) -> None:
+        for line in self._lines.add(pod.key, container, attempt, stream, chunk):
+            self._log(pod.metadata.namespace, pod.metadata.name, container, attempt, stream, line)
+
+    def _log(self, namespace: str, pod: str, container: str, attempt: int, stream: str, line: bytes) -> None:
+        entry = {
+            "time": format_micro_time(self._wall()),
+            "namespace": namespace,
+            "pod": pod,
+            "container": container,
+            "attempt": attempt,
+            "stream": stream,
+            "line": line.decode(errors="replace"),
+        }
+        self._write({"log": entry}, droppable=True)
+
+    def _rest(self, key: str, container: str) -> None:
+        namespace, _, name = key.partition("/")
+        for attempt, stream, line in self._lines.rest(key, container):
+            self._log(namespace, name, container, attempt, stream, line)
+
+    def event(self, event: Event) -> None:
+        container = container_of(event)
+        if event.reason == "Exited" and container:
+            self._rest(f"{event.involved_object.namespace}/{event.involved_object.name}", container)
+        self._sequence += 1
+        self._write({"event": event.as_wire(self._sequence)})
+
+    def changed(self, key: str) -> None:
+        """Status is told by events and, at the end, by the summary."""
+
+    def tick(self) -> None:
+        """Nothing here depends on the time."""
+
+    def notice(self, text: str) -> None:
+        tell_stderr(text)
+
+    def finish(self, pods: Sequence[Pod], jobs: Sequence[Job], ending: Ending) -> None:
+        for key, container in self._lines.unfinished():
+            self._rest(key, container)
+        self._write({"summary": summary_object(pods, jobs, ending, self._wall())})
+
+    def _write(self, entry: dict[str, Any], *, droppable: bool = False) -> None:
+        text = json.dumps(entry, ensure_ascii=False, separators=(",", ":"))
+        self.writer.write(text.encode(errors="replace") + b"\n", droppable=droppable)
+
+    def _missing(self, lines: int) -> bytes:
+        return json.dumps({"notice": missing_text(lines)}).encode() + b"\n"

@@ -1,0 +1,194 @@
+"""How a run ended: the tables of kubectl, why pods failed, and the exit code.
+
+Pure: reads published objects only.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from signal import NSIG, SIGKILL, Signals
+from typing import Any
+
+import attrs
+
+from minikubelet.api.job import Job
+from minikubelet.api.pod import Pod
+from minikubelet.api.pod_status import ContainerStateTerminated, ContainerStatus
+from minikubelet.cli.table import rows_table
+from minikubelet.lifecycle.printing import job_row, pod_row
+
+SUCCEEDED, FAILED, INVALID, TIMED_OUT = 0, 1, 2, 124
+SIGNALLED = 128  # + the signal's number
+
+MOST_FAILURES = 10  # pods that are explained; a Job can leave hundreds behind
+
+
+@attrs.frozen
+class Ending:
+    """Why a run is over, and what it amounts to."""
+
+    signal: int | None = None
+    "The first one that asked for the end."
+    timed_out: bool = False
+    has_failed: bool = False
+    "A pod of its own or a Job failed (a Job's pods are judged by the Job: a retry may have helped)."
+    files_failed: bool = False
+    "The status or the events file could not be written."
+
+    @property
+    def was_cut_short(self) -> bool:
+        return self.timed_out or self.signal is not None
+
+    @property
+    def exit_code(self) -> int:
+        """124 and 128+n as `timeout` and shells have them; otherwise a function of what the containers did
+        themselves, since a run that was not cut short has killed none of those it judges."""
+        if self.timed_out:
+            return TIMED_OUT
+        if self.signal is not None:
+            return SIGNALLED + self.signal
+        return FAILED if self.has_failed or self.files_failed else SUCCEEDED
+
+    def __str__(self) -> str:
+        """`finished`, `timeout` or the name of a signal."""
+        if self.timed_out:
+            return "timeout"
+        return signal_name(self.signal) if self.signal is not None else "finished"
+
+
+# ------------------------------------------------------------------------------------ for people
+
+
+def result_lines(pods: Sequence[Pod], jobs: Sequence[Job], now: float) -> list[str]:
+    """The tables of `kubectl get pods` and `kubectl get jobs`, each after an empty line."""
+    lines: list[str] = []
+    if pods:
+        lines += ["", *rows_table([pod_row(p, now) for p in pods], _namespaces(pods))]
+    if jobs:
+        lines += ["", *rows_table([job_row(j, now) for j in jobs], _namespaces(jobs))]
+    return lines
+
+
+def _namespaces(items: Sequence[Pod] | Sequence[Job]) -> list[str]:
+    """Of each item; empty where all are the same and it need not be said."""
+    names = [item.metadata.namespace for item in items]
+    return names if len(set(names)) > 1 else []
+
+
+def failure_lines(pods: Sequence[Pod], tail: Callable[[str, str], list[bytes]]) -> list[str]:
+    """For each pod that failed by itself: which container, how, and its last words.
+
+    `tail` gives the last log lines for a pod's key and a container's name.
+    """
+    failed = [
+        p for p in pods if p.status and p.status.phase == "Failed" and not p.metadata.deletion_timestamp
+    ]
+    lines: list[str] = []
+    for pod in failed[:MOST_FAILURES]:
+        lines += ["", *_failure(pod, tail)]
+    if len(failed) > MOST_FAILURES:
+        lines += ["", f"{len(failed) - MOST_FAILURES} more pods failed."]
+    return lines
+
+
+def _failure(pod: Pod, tail: Callable[[str, str], list[bytes]]) -> Iterator[str]:
+    assert pod.status
+    why = ": ".join(filter(None, (pod.status.reason, pod.status.message)))
+    yield f"Pod {pod.metadata.name} failed" + (f": {why}" if why else ":")
+    for status in _judged(pod):
+        ended = status.state.terminated
+        if ended is None or ended.exit_code == 0:
+            continue
+        attempt = f" (attempt {status.restart_count + 1})" if status.restart_count else ""
+        yield f"  {status.name}{attempt}: {termination_text(ended)}"
+        said = tail(pod.key, status.name)
+        message = ended.message.strip() if ended.message else ""
+        if message and message.splitlines()[-1].encode() not in said:
+            yield from (f"    message: {line}" for line in message.splitlines()[-5:])
+        yield from (f"    | {line.decode(errors='replace')}" for line in said)
+
+
+def _judged(pod: Pod) -> Iterator[ContainerStatus]:
+    """Those that a pod can fail by: sidecars cannot make it fail (SIDE-17)."""
+    assert pod.status
+    for status in (*pod.status.init_container_statuses, *pod.status.container_statuses):
+        if status.name not in pod.spec.sidecars:
+            yield status
+
+
+_SHELL_CODES = {126: "a shell's word for: cannot be executed", 127: "a shell's word for: command not found"}
+
+
+def termination_text(ended: ContainerStateTerminated) -> str:
+    """`exit code 137: killed by SIGKILL`; the reason too where it is more than Completed or Error."""
+    text = f"exit {exit_text(ended.exit_code)}"
+    if ended.exit_code in _SHELL_CODES:
+        text += f" ({_SHELL_CODES[ended.exit_code]})"
+    if ended.reason and ended.reason not in ("Completed", "Error"):
+        text += f", {ended.reason}"
+    return text
+
+
+def exit_text(code: int) -> str:
+    """An exit code, and the signal it stands for (STATUS-5)."""
+    if not 128 < code < 128 + NSIG:
+        return f"code {code}"
+    how = "killed" if code == 128 + SIGKILL else "ended"
+    return f"code {code}: {how} by {signal_name(code - 128)}"
+
+
+def signal_name(number: int) -> str:
+    try:
+        return Signals(number).name
+    except ValueError:  # the real-time signals have no names of their own
+        return f"signal {number}"
+
+
+def unfinished_lines(pods: Sequence[Pod], jobs: Sequence[Job], now: float) -> list[str]:
+    """What a time limit has cut short, and what each of it was waiting for."""
+    lines = []
+    for pod in pods:
+        if pod.status and pod.status.phase in ("Succeeded", "Failed"):
+            continue
+        waits = [f"{s.name} {text}" for s in _statuses(pod) if (text := _unfinished(pod, s))]
+        lines.append(f"pod {pod.metadata.name} is {pod_row(pod, now).status}: {', '.join(waits)}")
+    for job in jobs:
+        row = job_row(job, now)
+        if row.status not in ("Complete", "Failed"):
+            lines.append(f"job {row.name} is {row.status}, {row.completions} completions")
+    return lines
+
+
+def _statuses(pod: Pod) -> tuple[ContainerStatus, ...]:
+    return (*pod.status.init_container_statuses, *pod.status.container_statuses) if pod.status else ()
+
+
+def _unfinished(pod: Pod, status: ContainerStatus) -> str:
+    container = pod.spec.all_containers[status.name]
+    if status.state.running:
+        if container.startup_probe and not status.started:
+            return "is running, its startupProbe has not succeeded"
+        if container.readiness_probe and not status.ready:
+            return "is running, not ready"
+        return "is running"
+    if status.state.waiting:
+        return f"waits ({status.state.waiting.reason})"
+    return ""
+
+
+# ------------------------------------------------------------------------------------ for programs
+
+
+def summary_object(pods: Sequence[Pod], jobs: Sequence[Job], ending: Ending, now: float) -> dict[str, Any]:
+    """The last object of `-o json`."""
+    return {
+        "ending": str(ending),
+        "exitCode": ending.exit_code,
+        "pods": [
+            {
+                "namespace": pod.metadata.namespace,
+                "phase": pod.status.phase if pod.status else "Pending",
+                **attrs.asdict(pod_row(pod, now)),
+            }
+            for pod in pods
+        ],
+        "jobs": [{"namespace": job.metadata.namespace, **attrs.asdict(job_row(job, now))} for job in jobs],
+    }

@@ -1,0 +1,28 @@
+"""Columns of text, spaced as kubectl spaces them."""
+
+from collections.abc import Iterable, Sequence
+
+import attrs
+
+from minikubelet.lifecycle.printing import JobRow, PodRow
+
+PADDING = 3  # spaces between columns
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Header and rows as lines of equal columns, without trailing spaces."""
+    lines = [headers, *rows]
+    widths = [max(map(len, column)) + PADDING for column in zip(*lines, strict=True)]
+    return ["".join(map(str.ljust, line, widths)).rstrip() for line in lines]
+
+
+def rows_table(rows: Sequence[PodRow] | Sequence[JobRow], namespaces: Sequence[str] = ()) -> list[str]:
+    """What `kubectl get` prints; with a NAMESPACE column where namespaces are given (`get -A`)."""
+    if not rows:
+        return []
+    headers = [field.name.upper() for field in attrs.fields(type(rows[0]))]
+    cells = [list(attrs.astuple(row)) for row in rows]
+    if namespaces:
+        headers = ["NAMESPACE", *headers]
+        cells = [[namespace, *row] for namespace, row in zip(namespaces, cells, strict=True)]
+    return table(headers, cells)

@@ -1,0 +1,53 @@
+"""`minikubelet validate`: what is wrong with manifests, or what will become of their fields.
+
+Reads and checks, as `run` does before it starts anything, and stops there.
+"""
+
+import sys
+from collections.abc import Sequence
+from typing import TextIO
+
+from minikubelet.api import schema
+from minikubelet.api.errors import ManifestError
+from minikubelet.api.manifest import Manifest, load
+
+VALID, INVALID = 0, 2
+
+_BOLD, _RESET = "\x1b[1m", "\x1b[0m"
+_COLORS = {"honoured": "\x1b[32m", "emulated": "\x1b[36m", "ignored": "\x1b[33m", "refused": "\x1b[31m"}
+
+
+def validate(files: Sequence[str], *, fields: bool, color: bool, stdout: TextIO, stderr: TextIO) -> int:
+    """Print one line per fault, or one per object; notices go to `stderr`. Answers with the exit code.
+
+    `fields` prints, for every field that occurs, its path, what is done with it, and why.
+    """
+    try:
+        manifest = load(files, stdin=sys.stdin)
+    except ManifestError as error:
+        stderr.writelines(f"{fault}\n" for fault in error.errors)
+        return INVALID
+    for notice in manifest.notices:
+        stderr.write(f"{notice}\n")
+    if fields:
+        stdout.writelines(_field_lines(manifest, color))
+    else:
+        for document in manifest.documents:
+            name = document.origin.object
+            stdout.write(f"{document.origin.file}: {name} is valid\n")
+    return VALID
+
+
+def _field_lines(manifest: Manifest, color: bool) -> list[str]:
+    lines = []
+    for document in manifest.documents:
+        found = list(schema.occurring(document.type_name, document.data))
+        width = max(len(one.path) for one in found)
+        title = f"{document.origin.object} ({document.origin.file})"
+        lines.append(f"{_BOLD}{title}{_RESET}\n" if color else f"{title}\n")
+        for one in found:
+            ruling = f"{one.verdict.ruling:8}"
+            if color:
+                ruling = f"{_COLORS[one.verdict.ruling]}{ruling}{_RESET}"
+            lines.append(f"  {one.path:{width}}  {ruling}  {one.verdict.reason}".rstrip() + "\n")
+    return lines

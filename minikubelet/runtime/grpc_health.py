@@ -1,0 +1,275 @@
+"""One call of grpc.health.v1.Health/Check over plaintext HTTP/2, which is all a grpc probe needs (PROBE-28).
+
+The h2 library speaks HTTP/2; gRPC on top of it is a few headers, a five-byte frame around each message,
+and a status in the trailers. The two messages of the protocol are encoded and decoded here by hand:
+
+    HealthCheckRequest  { string service = 1; }         b"" or 0a LEN service
+    HealthCheckResponse { ServingStatus status = 1; }   b"" (UNKNOWN) or 08 STATUS
+
+The one idea: whatever the server does ends in a sentence saying what is wrong, in the kubelet's words
+(`pkg/probe/grpc`), or in None. One difference: a refused connection is told at once instead of being
+retried until the time is over.
+"""
+
+from http import HTTPStatus
+from urllib.parse import unquote
+
+import attrs
+import trio
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.errors import ErrorCodes
+from h2.events import (
+    ConnectionTerminated,
+    DataReceived,
+    Event,
+    RemoteSettingsChanged,
+    ResponseReceived,
+    StreamEnded,
+    StreamReset,
+    TrailersReceived,
+)
+from h2.exceptions import H2Error
+from h2.settings import SettingCodes, Settings
+
+from minikubelet.runtime.http_client import Connection, DialError, dial, go_duration, join_host_port
+
+_MAX_RECEIVED_BYTES = 128 * 1024
+"Of everything, headers and control frames included."
+
+_MAX_MESSAGE_BYTES = 10 * 1024
+
+_SERVING_STATUS = ("UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN")
+
+_CODES = (
+    *("OK", "Canceled", "Unknown", "InvalidArgument", "DeadlineExceeded", "NotFound", "AlreadyExists"),
+    *("PermissionDenied", "ResourceExhausted", "FailedPrecondition", "Aborted", "OutOfRange"),
+    *("Unimplemented", "Internal", "Unavailable", "DataLoss", "Unauthenticated"),
+)
+"The names of the status codes as grpc-go prints them, by number."
+
+_CODE_OF_HTTP_STATUS = {
+    "400": "Internal",
+    "401": "Unauthenticated",
+    "403": "PermissionDenied",
+    "404": "Unimplemented",
+    "429": "Unavailable",
+    "502": "Unavailable",
+    "503": "Unavailable",
+    "504": "Unavailable",
+}
+"For answers without a grpc-status (http-grpc-status-mapping.md of the gRPC documentation)."
+
+_PHRASES = {str(status.value): status.phrase for status in HTTPStatus}
+
+
+async def check(host: str, port: int, service: str, *, timeout_seconds: float, user_agent: str) -> str | None:
+    """What is wrong with the health of `service` (empty: of the whole server), None if it is SERVING."""
+    address = join_host_port(host, port)
+    call = _Call()
+    try:
+        with trio.move_on_after(timeout_seconds):
+            with await dial(host, port) as connection:
+                status = await call.perform(connection, address, service, user_agent)
+                return None if status == "SERVING" else f'service unhealthy (responded with "{status}")'
+    except _CallError as error:
+        if not call.is_connected:
+            return f'error: failed to connect service at "{address}": {error.description}'
+        if error.code == "Unimplemented":
+            return (
+                "error: this server does not implement the grpc health protocol "
+                f"(grpc.health.v1.Health): {error.description}"
+            )
+        if error.code != "DeadlineExceeded":
+            return (
+                f"error: health rpc probe failed: rpc error: code = {error.code} desc = {error.description}"
+            )
+    except DialError as error:
+        return f'error: failed to connect service at "{address}": {error}'
+    if not call.is_connected:
+        within = go_duration(timeout_seconds)
+        return f'timeout: failed to connect service "{address}" within {within}: context deadline exceeded'
+    return f"timeout: health rpc did not complete within {go_duration(timeout_seconds)}"
+
+
+class _CallError(Exception):
+    def __init__(self, code: str, description: str) -> None:
+        super().__init__(code, description)
+        self.code = code
+        self.description = description
+
+
+@attrs.define
+class _Call:
+    is_connected: bool = False
+    "The server has shown that it speaks HTTP/2; until then gRPC counts a connection as not made."
+    is_complete: bool = False
+    headers: dict[str, str] = attrs.Factory(dict)
+    "Headers and trailers together: where nothing but a status is to be told, it comes in the headers."
+    body: bytearray = attrs.Factory(bytearray)
+
+    async def perform(self, connection: Connection, authority: str, service: str, user_agent: str) -> str:
+        """The name of the serving status. Raises `_CallError`."""
+        http = H2Connection(H2Configuration(client_side=True))
+        http.local_settings = Settings(initial_values={SettingCodes.ENABLE_PUSH: 0})
+        received = 0
+        try:
+            http.initiate_connection()
+            stream_id = http.get_next_available_stream_id()
+            headers = [
+                (":method", "POST"),
+                (":scheme", "http"),
+                (":path", "/grpc.health.v1.Health/Check"),
+                (":authority", authority),
+                ("content-type", "application/grpc"),
+                ("user-agent", user_agent),
+                ("te", "trailers"),
+            ]
+            http.send_headers(stream_id, headers)
+            http.send_data(stream_id, frame(encode_request(service)), end_stream=True)
+            await connection.send_all(http.data_to_send())
+            while not self.is_complete:
+                data = await connection.receive_some()
+                received += len(data)
+                if not data:
+                    raise _CallError("Unavailable", "error reading from server: EOF")
+                if connection.first_bytes == b"HTTP/":  # to h2, that is the start of a very long frame
+                    raise _CallError("Unavailable", "error reading server preface: got an HTTP/1.1 response")
+                if received > _MAX_RECEIVED_BYTES:
+                    raise _CallError("ResourceExhausted", f"received more than {_MAX_RECEIVED_BYTES} bytes")
+                for event in http.receive_data(data):
+                    self._observe(event)
+                if self.is_complete:
+                    http.close_connection()
+                await connection.send_all(http.data_to_send())
+        except H2Error as error:
+            raise _CallError("Unavailable", f"connection error: {str(error)[:200]}") from error
+        except OSError as error:
+            if not self.is_complete:  # else it only did not wait for our goodbye
+                raise _CallError("Unavailable", f"error reading from server: {error.strerror}") from error
+        self._raise_for_status()
+        return decode_response(unframe(bytes(self.body)))
+
+    def _observe(self, event: Event) -> None:
+        if isinstance(event, RemoteSettingsChanged):
+            self.is_connected = True
+        elif isinstance(event, ResponseReceived | TrailersReceived):
+            self.headers |= {
+                name.decode("ascii", "replace"): value.decode("utf-8", "replace")
+                for name, value in event.headers or ()
+            }
+        elif isinstance(event, DataReceived):
+            self.body += event.data or b""
+            if len(self.body) > _MAX_MESSAGE_BYTES:
+                raise _CallError(
+                    "ResourceExhausted", f"grpc: received message larger than max {_MAX_MESSAGE_BYTES}"
+                )
+        elif isinstance(event, StreamEnded):
+            self.is_complete = True
+        elif isinstance(event, StreamReset):
+            reason = f"stream terminated by RST_STREAM with error code: {_error_name(event.error_code)}"
+            raise _CallError("Internal", reason)
+        elif isinstance(event, ConnectionTerminated) and not self.is_complete:
+            name = _error_name(event.error_code)
+            raise _CallError("Unavailable", f"error reading from server: received goaway, code: {name}")
+
+    def _raise_for_status(self) -> None:
+        grpc_status = self.headers.get("grpc-status")
+        if grpc_status == "0":
+            return
+        if grpc_status is None:
+            raise self._without_grpc_status()
+        number = int(grpc_status) if grpc_status.isdecimal() else len(_CODES)
+        code = _CODES[number] if number < len(_CODES) else "Unknown"
+        raise _CallError(code, unquote(self.headers.get("grpc-message", "")))
+
+    def _without_grpc_status(self) -> _CallError:
+        content_type = self.headers.get("content-type", "")
+        if content_type.startswith("application/grpc"):
+            return _CallError("Internal", "server closed the stream without sending trailers")
+        status = self.headers.get(":status", "")
+        phrase = _PHRASES.get(status, "")
+        reason = f"unexpected HTTP status code received from server: {status} ({phrase})"
+        if status == "200":
+            reason += f'; transport: received unexpected content-type "{content_type}"'
+        return _CallError(_CODE_OF_HTTP_STATUS.get(status, "Unknown"), reason)
+
+
+def _error_name(code: int | None) -> str:
+    return code.name if isinstance(code, ErrorCodes) else str(code)
+
+
+# ------------------------------------------------------------------ messages
+
+
+def frame(message: bytes) -> bytes:
+    """Length-prefixed, uncompressed (gRPC over HTTP/2, "Length-Prefixed-Message")."""
+    return b"\0" + len(message).to_bytes(4, "big") + message
+
+
+def unframe(body: bytes) -> bytes:
+    """The one message of a unary answer. Raises `_CallError`."""
+    if not body:
+        raise _CallError("Internal", "received no response message")
+    if body[0] != 0:
+        raise _CallError("Internal", "grpc: compressed flag set with identity or empty encoding")
+    length, message = int.from_bytes(body[1:5], "big"), body[5:]
+    if len(body) < 5 or len(message) != length:
+        raise _CallError("Internal", f"received {len(message)} bytes of a message of {length}")
+    return message
+
+
+def encode_request(service: str) -> bytes:
+    name = service.encode("utf-8", "replace")
+    return b"\x0a" + _varint(len(name)) + name if name else b""
+
+
+def decode_response(message: bytes) -> str:
+    """The name of the serving status. Unknown fields are skipped, the last value of a field counts.
+
+    Raises `_CallError` for what is no protobuf message.
+    """
+    status = position = 0
+    while position < len(message):
+        tag, position = _read_varint(message, position)
+        number, wire_type = tag >> 3, tag & 7
+        value = None
+        match wire_type:
+            case 0:
+                value, position = _read_varint(message, position)
+            case 1:
+                position += 8
+            case 2:
+                length, position = _read_varint(message, position)
+                position += length
+            case 5:
+                position += 4
+            case _:
+                raise _malformed("invalid wire type")
+        if number == 1 and value is not None:
+            status = value
+    if position > len(message):
+        raise _malformed("unexpected EOF")
+    return _SERVING_STATUS[status] if status < len(_SERVING_STATUS) else str(status)
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def _read_varint(message: bytes, position: int) -> tuple[int, int]:
+    value = 0
+    for shift, byte in zip(range(0, 70, 7), message[position : position + 10], strict=False):
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, position + shift // 7 + 1
+    raise _malformed("unexpected EOF")
+
+
+def _malformed(reason: str) -> _CallError:
+    return _CallError("Internal", f"grpc: failed to unmarshal the received message: proto: {reason}")

@@ -1,0 +1,465 @@
+"""The volumes of a pod as directories of this machine, and what each container mounts of them.
+
+Responsible for what is in a volume and where it lies; refuses to know how it gets to its `mountPath`
+(`mounts`). The one idea: a volume directory that exists is complete. It is filled under another name and
+renamed, so preparing again after a failure only adds what is missing (VOL-6), and nothing is ever half made.
+"""
+
+import base64
+import json
+import os
+import posixpath
+import stat
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import attrs
+
+from minikubelet.api.config import ConfigMap
+from minikubelet.api.meta import ObjectMeta
+from minikubelet.api.pod import (
+    Container,
+    DownwardAPIVolumeFile,
+    HostPathVolumeSource,
+    KeyToPath,
+    Pod,
+    ServiceAccountTokenProjection,
+    Volume,
+    VolumeMount,
+    VolumeProjection,
+)
+from minikubelet.runtime.base import PrepareError, StartError
+from minikubelet.runtime.environment import (
+    ConfigSource,
+    NodeInfo,
+    expand,
+    field_text,
+    resource_value,
+)
+from minikubelet.runtime.mounts import Mount
+
+ROOT_CA = "kube-root-ca.crt"
+"""The ConfigMap that a cluster has in every namespace, so manifests may count on it. There is no API server
+here whose certificate it could vouch for: unless the manifests bring their own, its `ca.crt` is empty."""
+
+
+def prepare_volumes(pod: Pod, directory: Path, configs: ConfigSource, node: NodeInfo) -> dict[str, Path]:
+    """Where each volume lies: `directory/volumes/NAME`, or the path itself for a hostPath (VOL-1..VOL-3).
+
+    Raises `PrepareError` with what the kubelet says in `FailedMount`, for every volume that cannot be made;
+    the others are made nevertheless, and stay. emptyDir is a plain directory whatever its medium, and
+    sizeLimit is not enforced.
+    """
+    volumes = directory / "volumes"
+    # Secrets lie below it, readable for all: containers reach them through their mounts only.
+    volumes.mkdir(mode=0o700, parents=True, exist_ok=True)
+    prepared: dict[str, Path] = {}
+    failures = []
+    for volume in pod.spec.volumes:
+        try:
+            prepared[volume.name] = _prepare(volume, pod, volumes, configs, node)
+        except (_SetUpError, OSError) as error:
+            failures.append(f'MountVolume.SetUp failed for volume "{volume.name}" : {error}')
+    if failures:
+        raise PrepareError("; ".join(failures))
+    return prepared
+
+
+class _SetUpError(Exception):
+    pass
+
+
+def _prepare(volume: Volume, pod: Pod, volumes: Path, configs: ConfigSource, node: NodeInfo) -> Path:
+    if volume.host_path is not None:
+        _check_host_path(volume.host_path)
+        return Path(volume.host_path.path)
+    place = volumes / volume.name
+    if not place.exists():
+        payload = _Payload(pod, configs, node)
+        payload.add(volume)
+        unfinished = volumes / f".{volume.name}.new"  # no volume's name begins with a dot
+        if unfinished.exists():
+            _remove_tree(unfinished)
+        unfinished.mkdir()
+        payload.write(unfinished)
+        unfinished.chmod(0o777 if volume.empty_dir is not None else 0o755)
+        if (group := pod.spec.security_context.fs_group) is not None:
+            _give_to_group(unfinished, group, _is_read_only(volume))
+        unfinished.rename(place)
+    return place
+
+
+def _is_read_only(volume: Volume) -> bool:
+    """Volumes made from the API are mounted read-only whatever the mount says (`mustMountRO`, makeMounts)."""
+    return volume.empty_dir is None and volume.host_path is None
+
+
+# ------------------------------------------------------------------ hostPath
+
+_KINDS: Mapping[str, tuple[Callable[[int], bool], str]] = {
+    "Directory": (stat.S_ISDIR, "a directory"),
+    "File": (stat.S_ISREG, "a file"),
+    "Socket": (stat.S_ISSOCK, "a socket file"),
+    "CharDevice": (stat.S_ISCHR, "a character device"),
+    "BlockDevice": (stat.S_ISBLK, "a block device"),
+}
+
+
+def _check_host_path(source: HostPathVolumeSource) -> None:
+    """VOL-2, as `checkTypeInternal` does; symlinks are followed."""
+    if not source.type:
+        return
+    exists = os.path.exists(source.path)
+    if source.type == "DirectoryOrCreate" and not exists:
+        os.makedirs(source.path, 0o755)
+    elif source.type == "FileOrCreate" and not exists:
+        os.close(os.open(source.path, os.O_CREAT | os.O_WRONLY, 0o644))
+    is_kind, name = _KINDS[source.type.removesuffix("OrCreate")]
+    try:
+        fits = is_kind(os.stat(source.path).st_mode)
+    except FileNotFoundError:
+        fits = False
+    if not fits:
+        raise _SetUpError(f"hostPath type check failed: {source.path} is not {name}")
+
+
+# ------------------------------------------------------------------ files made of what the API says
+
+
+@attrs.frozen
+class _File:
+    content: bytes
+    mode: int
+
+
+class _Payload:
+    """The files of one volume by their path in it; what is added later wins."""
+
+    def __init__(self, pod: Pod, configs: ConfigSource, node: NodeInfo) -> None:
+        self._pod = pod
+        self._configs = configs
+        self._node = node
+        self._files: dict[str, _File] = {}
+
+    def add(self, volume: Volume) -> None:
+        if (config_map := volume.config_map) is not None:
+            mode = config_map.default_mode
+            self._add_config_map(config_map.name, config_map.items, config_map.optional, mode)
+        elif (secret := volume.secret) is not None:
+            self._add_secret(secret.secret_name, secret.items, secret.optional, secret.default_mode)
+        elif (downward_api := volume.downward_api) is not None:
+            self._add_downward_api(downward_api.items, downward_api.default_mode)
+        elif (projected := volume.projected) is not None:
+            for source in projected.sources:
+                self._add_projection(source, projected.default_mode)
+
+    def _add_projection(self, source: VolumeProjection, mode: int) -> None:
+        if (config_map := source.config_map) is not None:
+            self._add_config_map(config_map.name, config_map.items, config_map.optional, mode)
+        elif (secret := source.secret) is not None:
+            self._add_secret(secret.name, secret.items, secret.optional, mode)
+        elif (downward_api := source.downward_api) is not None:
+            self._add_downward_api(downward_api.items, mode)
+        elif (token := source.service_account_token) is not None:
+            security = self._pod.spec.security_context
+            private = security.fs_group is not None or security.run_as_user is not None
+            self._files[_inside(token.path)] = _File(_token(self._pod, token), 0o600 if private else mode)
+
+    def _add_config_map(
+        self, name: str, items: Sequence[KeyToPath], optional: bool | None, mode: int
+    ) -> None:
+        found = self._configs.config_map(self._pod.metadata.namespace, name)
+        if found is None and name == ROOT_CA:
+            found = ConfigMap(ObjectMeta(name=name), data={"ca.crt": ""})
+        if found is not None:
+            data = {**{key: text.encode() for key, text in found.data.items()}, **found.binary_data}
+            self._add_keys(data, items, optional, mode, "configmap references non-existent config key")
+        elif not optional:
+            raise _SetUpError(f'configmap "{name}" not found')
+
+    def _add_secret(self, name: str, items: Sequence[KeyToPath], optional: bool | None, mode: int) -> None:
+        found = self._configs.secret(self._pod.metadata.namespace, name)
+        if found is not None:
+            self._add_keys(found.data, items, optional, mode, "references non-existent secret key")
+        elif not optional:
+            raise _SetUpError(f'secret "{name}" not found')
+
+    def _add_keys(
+        self,
+        data: Mapping[str, bytes],
+        items: Sequence[KeyToPath],
+        optional: bool | None,
+        mode: int,
+        complaint: str,
+    ) -> None:
+        for item in items or [KeyToPath(key, key) for key in data]:
+            if item.key in data:
+                item_mode = mode if item.mode is None else item.mode
+                self._files[_inside(item.path)] = _File(data[item.key], item_mode)
+            elif not optional:
+                raise _SetUpError(f"{complaint}: {item.key}")
+
+    def _add_downward_api(self, items: Sequence[DownwardAPIVolumeFile], mode: int) -> None:
+        for item in items:
+            try:
+                if item.field_ref is not None:
+                    text = field_text(self._pod, item.field_ref.field_path)
+                elif item.resource_field_ref is not None:
+                    text = resource_value(self._pod, None, item.resource_field_ref, self._node)
+                else:
+                    continue
+            except ValueError as error:
+                raise _SetUpError(str(error)) from error
+            item_mode = mode if item.mode is None else item.mode
+            self._files[_inside(item.path)] = _File(text.encode(errors="surrogateescape"), item_mode)
+
+    def write(self, directory: Path) -> None:
+        for path, file in self._files.items():
+            place = directory / path
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(file.content)
+            place.chmod(file.mode)
+
+
+def _inside(path: str) -> str:
+    """A path that does not leave the volume (`validatePath`, atomic_writer.go)."""
+    if not path or path.startswith("/"):
+        raise _SetUpError(f"invalid path: must be relative path: {path}")
+    if ".." in path.split("/"):
+        raise _SetUpError(f"invalid path: must not contain '..': {path}")
+    if path.startswith(".."):
+        raise _SetUpError(f"invalid path: must not start with '..': {path}")
+    return path
+
+
+def _token(pod: Pod, source: ServiceAccountTokenProjection) -> bytes:
+    """A token of the usual form, unsigned: it names the pod to whoever reads it and opens no door."""
+    namespace, account = pod.metadata.namespace, pod.spec.service_account_name
+    now = int(time.time())
+    claims = {
+        "aud": [source.audience or "https://kubernetes.default.svc.cluster.local"],
+        "exp": now + (source.expiration_seconds or 3600),
+        "iat": now,
+        "iss": "https://kubernetes.default.svc.cluster.local",
+        "kubernetes.io": {
+            "namespace": namespace,
+            "pod": {"name": pod.metadata.name, "uid": pod.metadata.uid},
+            "serviceaccount": {"name": account},
+        },
+        "nbf": now,
+        "sub": f"system:serviceaccount:{namespace}:{account}",
+    }
+    parts = [base64.urlsafe_b64encode(json.dumps(part).encode()) for part in ({"alg": "none"}, claims)]
+    return b".".join(part.rstrip(b"=") for part in parts) + b"."
+
+
+def _give_to_group(directory: Path, group: int, read_only: bool) -> None:
+    """fsGroup, as `SetVolumeOwnership` does.
+
+    Whoever is neither root nor in the group runs every container as itself, and needs no group for that.
+    """
+    if os.geteuid() != 0 and group not in (os.getegid(), *os.getgroups()):
+        return
+    allowed = 0o440 if read_only else 0o660
+    for place in (directory, *directory.rglob("*")):
+        mode = stat.S_IMODE(place.stat().st_mode)
+        os.chown(place, -1, group)
+        place.chmod(mode | allowed | (stat.S_ISGID | 0o110 if place.is_dir() else 0))
+
+
+# ------------------------------------------------------------------ removal
+
+
+def remove_volumes(pod: Pod, directory: Path) -> None:
+    """Remove what `prepare_volumes` made, once the pod's processes are gone (VOL-1, TERM-14).
+
+    Never follows a symlink, and is not stopped by directories without permissions. Raises the first
+    `OSError` after removing all that can be removed.
+    """
+    volumes = directory / "volumes"
+    if volumes.exists():
+        _remove_tree(volumes)
+
+
+def _remove_tree(root: Path) -> None:
+    """`rm -rf`, but for any depth and whatever the permissions of directories."""
+    top = os.open(root.parent, os.O_PATH)
+    try:
+        removal = _Removal(top, [root.name])
+        removal.run()
+    finally:
+        os.close(top)
+    if removal.failures:
+        raise removal.failures[0]
+
+
+@attrs.define
+class _Removal:
+    """Every step holds on to a directory, so it keeps its footing while names change under it.
+
+    What lies deeper than our stack and our descriptors should go is first taken to `top`.
+    """
+
+    top: int
+    pending: list[str]
+    failures: list[OSError] = attrs.Factory(list)
+
+    def run(self) -> None:
+        while self.pending:
+            self._remove(self.pending.pop(), self.top, 0)
+
+    def _remove(self, name: str, parent: int, depth: int) -> None:
+        try:
+            try:
+                os.unlink(name, dir_fd=parent)
+                return
+            except (IsADirectoryError, PermissionError):  # a directory: EISDIR on Linux, EPERM in POSIX
+                directory = _open_directory(name, parent)
+            try:
+                if depth < 100:
+                    for entry in os.listdir(directory):
+                        self._remove(entry, directory, depth + 1)
+                    os.rmdir(name, dir_fd=parent)
+                else:
+                    piece = f".removed.{os.getpid()}.{time.monotonic_ns()}"
+                    os.rename(name, piece, src_dir_fd=parent, dst_dir_fd=self.top)
+                    self.pending.append(piece)
+            finally:
+                os.close(directory)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            self.failures.append(error)
+
+
+def _open_directory(name: str, parent: int) -> int:
+    flags = os.O_DIRECTORY | os.O_NOFOLLOW
+    held = os.open(name, os.O_PATH | flags, dir_fd=parent)
+    try:
+        os.chmod(f"/proc/self/fd/{held}", 0o700)
+        return os.open(f"/proc/self/fd/{held}", os.O_RDONLY | os.O_DIRECTORY)
+    finally:
+        os.close(held)
+
+
+# ------------------------------------------------------------------ what a container mounts
+
+
+def container_mounts(
+    pod: Pod, container: Container, volumes: Mapping[str, Path], env: Mapping[str, str]
+) -> tuple[Mount, ...]:
+    """The container's volumeMounts, parents before what is mounted inside them (VOL-4, VOL-5).
+
+    `volumes` is what `prepare_volumes` returned, `env` the variables that the manifest declares for this
+    instance. A subPath that is not there is made as a directory. Raises `StartError`.
+    """
+    specs = {volume.name: volume for volume in pod.spec.volumes}
+    mounts = []
+    for mount in container.volume_mounts:
+        if mount.name not in volumes:
+            message = (
+                f'mount cannot be satisfied for container "{container.name}", because the volume is missing'
+            )
+            raise _config_error(f"{message}: {mount.name}")
+        mounts.append(_mount(mount, container, specs[mount.name], volumes[mount.name], env))
+    return tuple(sorted(mounts, key=lambda mount: mount.target.count("/")))
+
+
+def _mount(
+    mount: VolumeMount, container: Container, volume: Volume, place: Path, env: Mapping[str, str]
+) -> Mount:
+    target = posixpath.normpath("/" + mount.mount_path.lstrip("/"))
+    if target == "/":
+        raise _config_error(f'volume "{mount.name}" cannot be mounted at "/"')
+    if mount.mount_propagation == "Bidirectional":
+        message = f'mountPropagation Bidirectional of volume "{mount.name}" is not supported: '
+        raise _config_error(message + "what a container mounts stays in its own mount namespace")
+    if not place.exists():  # a hostPath without a type; container runtimes make it so
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            message = f'failed to mkdir "{place}": {error.strerror}'
+            raise StartError("CreateContainerError", message) from error
+    sub_path = _sub_path(mount, env)
+    return Mount(
+        source=_safe_sub_path(place, sub_path, mount, container) if sub_path else place,
+        target=target,
+        read_only=mount.read_only or _is_read_only(volume),
+        recursive=mount.recursive_read_only in ("Enabled", "IfPossible"),
+        follows_host=mount.mount_propagation == "HostToContainer",
+    )
+
+
+def _sub_path(mount: VolumeMount, env: Mapping[str, str]) -> str:
+    sub_path = mount.sub_path
+    if mount.sub_path_expr:
+        variables = _Required(env)
+        sub_path = expand(mount.sub_path_expr, variables)
+        if variables.missing:
+            raise _config_error(f"missing value for {', '.join(sorted(variables.missing))}")
+    if sub_path.startswith("/"):
+        raise _config_error(f"error SubPath `{sub_path}` must not be an absolute path")
+    if ".." in sub_path.split("/"):
+        raise _config_error(f"unable to provision SubPath `{sub_path}`: must not contain '..'")
+    return sub_path
+
+
+class _Required(dict[str, str]):
+    """Variables that must be there, and not empty (`ExpandContainerVolumeMounts`)."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        super().__init__(variables)
+        self.missing: set[str] = set()
+
+    def get(self, name: str, default: object = None) -> str:
+        value = super().get(name, "")
+        if not value:
+            self.missing.add(name)
+        return value
+
+
+def _safe_sub_path(place: Path, sub_path: str, mount: VolumeMount, container: Container) -> Path:
+    """The directory or file at `sub_path`, inside the volume whatever symlinks containers made in it.
+
+    Symlinks that stay inside are followed. What is missing gets the volume's own mode (`SafeMakeDir`).
+    """
+
+    def failed(what: object) -> StartError:
+        subject = f'volumeMount "{mount.name}" of container "{container.name}"'
+        return _config_error(f"failed to prepare subPath for {subject}: {what}")
+
+    root = Path(os.path.realpath(place))
+    path = Path(os.path.realpath(root / sub_path))
+    if not path.is_relative_to(root):
+        raise failed(f"{sub_path} is not within the volume")
+    if not path.exists():
+        try:
+            _make_directories(root, path.relative_to(root).parts)
+        except OSError as error:
+            raise failed(error) from error
+    return path
+
+
+def _make_directories(root: Path, names: Sequence[str]) -> None:
+    """mkdir -p that does not follow symlinks, should a container plant one just now."""
+    here = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    mode = stat.S_IMODE(os.fstat(here).st_mode)
+    try:
+        for name in names:
+            try:
+                os.mkdir(name, dir_fd=here)
+                is_new = True
+            except FileExistsError:
+                is_new = False
+            below = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=here)
+            os.close(here)
+            here = below
+            if is_new:
+                os.fchmod(here, mode)  # mkdir(2) would have taken the umask off
+    finally:
+        os.close(here)
+
+
+def _config_error(message: str) -> StartError:
+    return StartError("CreateContainerConfigError", message)

@@ -1,0 +1,167 @@
+"""How a run ended, in words and as a code."""
+
+from typing import Any
+
+import attrs
+import pytest
+from cli_fakes import WALL, main_status, make_pod, with_status
+
+from minikubelet.api.job import Job, JobCondition, JobSpec, JobStatus
+from minikubelet.api.meta import ObjectMeta
+from minikubelet.api.pod import Container, Pod, PodSpec, PodTemplateSpec, Probe
+from minikubelet.api.pod_status import (
+    ContainerState,
+    ContainerStateRunning,
+    ContainerStateTerminated,
+    ContainerStateWaiting,
+    ContainerStatus,
+    PodStatus,
+)
+from minikubelet.cli.summary import MOST_FAILURES, Ending, failure_lines, result_lines, unfinished_lines
+
+RUNNING = ContainerState(running=ContainerStateRunning())
+
+
+def exited(code: int, **fields: Any) -> ContainerState:
+    fields.setdefault("reason", "Error" if code else "Completed")
+    return ContainerState(terminated=ContainerStateTerminated(code, **fields))
+
+
+def ended_pod(phase: str, code: int = 0, **meta: Any) -> Pod:
+    return with_status(make_pod(**meta), main_status(exited(code)), phase=phase)
+
+
+def make_job(*types: str) -> Job:
+    spec = JobSpec(PodTemplateSpec(PodSpec((Container("c"),))), completions=1)
+    status = JobStatus(conditions=tuple(JobCondition(name, "True") for name in types))
+    return Job(ObjectMeta("j", creation_timestamp="2023-11-14T22:13:15Z"), spec, status)
+
+
+def no_tail(pod: str, container: str) -> list[bytes]:
+    return []
+
+
+# ------------------------------------------------------------------------------------ exit code
+
+
+@pytest.mark.parametrize(
+    ("ending", "code", "word"),
+    [
+        (Ending(), 0, "finished"),
+        (Ending(has_failed=True), 1, "finished"),
+        (Ending(files_failed=True), 1, "finished"),
+        (Ending(signal=2), 130, "SIGINT"),
+        (Ending(signal=15, has_failed=True), 143, "SIGTERM"),
+        (Ending(timed_out=True, has_failed=True), 124, "timeout"),
+    ],
+)
+def test_exit_code(ending: Ending, code: int, word: str) -> None:
+    """What cut the run short wins; else what the containers made of it."""
+    assert (ending.exit_code, str(ending)) == (code, word)
+
+
+# ------------------------------------------------------------------------------------ tables
+
+
+def test_pods_and_jobs_each_have_their_table() -> None:
+    """As `kubectl get pods` and `kubectl get jobs` print them."""
+    assert result_lines([ended_pod("Succeeded")], [make_job("Complete")], WALL) == [
+        "",
+        "NAME   READY   STATUS      RESTARTS   AGE",
+        "web    0/1     Completed   0          5s",
+        "",
+        "NAME   STATUS     COMPLETIONS   DURATION   AGE",
+        "j      Complete   0/1                      5s",
+    ]
+
+
+def test_namespaces_have_a_column_where_there_are_several() -> None:
+    """As `kubectl get -A`."""
+    other = ended_pod("Succeeded")
+    other = attrs.evolve(other, metadata=attrs.evolve(other.metadata, namespace="prod"))
+    lines = result_lines([ended_pod("Succeeded"), other], [], WALL)
+
+    assert [line.split()[0] for line in lines[1:]] == ["NAMESPACE", "default", "prod"]
+
+
+# ------------------------------------------------------------------------------------ failures
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        (exited(3), "  main: exit code 3"),
+        (exited(137, reason="OOMKilled"), "  main: exit code 137: killed by SIGKILL, OOMKilled"),
+        (exited(139), "  main: exit code 139: ended by SIGSEGV"),
+        (exited(127), "  main: exit code 127 (a shell's word for: command not found)"),
+        (exited(128, reason="StartError"), "  main: exit code 128, StartError"),
+    ],
+)
+def test_a_failed_container_is_explained(state: ContainerState, expected: str) -> None:
+    """Code, signal, reason."""
+    pod = with_status(make_pod(), main_status(state), phase="Failed")
+
+    assert failure_lines([pod], no_tail) == ["", "Pod web failed:", expected]
+
+
+def test_the_termination_message_is_told_unless_the_log_says_it() -> None:
+    """TMSG-3: a message that is the log's tail is not told twice."""
+    pod = with_status(make_pod(), main_status(exited(1, message="disk\nfull\n")), phase="Failed")
+
+    assert failure_lines([pod], no_tail)[3:] == ["    message: disk", "    message: full"]
+    assert failure_lines([pod], lambda *_: [b"disk", b"full"])[3:] == ["    | disk", "    | full"]
+
+
+def test_a_sidecar_is_never_to_blame() -> None:
+    """SIDE-17."""
+    pod = Pod(
+        ObjectMeta("web"),
+        PodSpec((Container("main"),), (Container("proxy", restart_policy="Always"),)),
+        PodStatus(
+            phase="Failed",
+            reason="DeadlineExceeded",
+            message="too long",
+            init_container_statuses=(ContainerStatus("proxy", exited(143)),),
+            container_statuses=(main_status(exited(0)),),
+        ),
+    )
+
+    assert failure_lines([pod], no_tail) == ["", "Pod web failed: DeadlineExceeded: too long"]
+
+
+def test_a_pod_that_we_deleted_needs_no_explanation() -> None:
+    """Its end is ours, not its own."""
+    pod = ended_pod("Failed", 143)
+    pod = attrs.evolve(pod, metadata=attrs.evolve(pod.metadata, deletion_timestamp="2023-11-14T22:13:15Z"))
+
+    assert failure_lines([pod], no_tail) == []
+
+
+def test_hundreds_of_failures_are_not_all_explained() -> None:
+    """A Job with a high backoffLimit leaves many behind."""
+    lines = failure_lines([ended_pod("Failed", 1)] * (MOST_FAILURES + 7), no_tail)
+
+    assert lines.count("Pod web failed:") == MOST_FAILURES
+    assert lines[-1] == "7 more pods failed."
+
+
+# ------------------------------------------------------------------------------------ timeouts
+
+
+def test_a_timeout_tells_what_was_not_done_and_why() -> None:
+    """Which check never passed."""
+    probed = make_pod("web", Container("main", readiness_probe=Probe()))
+    waiting = ContainerState(waiting=ContainerStateWaiting("CrashLoopBackOff"))
+    pods = [
+        with_status(probed, main_status(RUNNING)),
+        with_status(make_pod("db", Container("main", startup_probe=Probe())), main_status(RUNNING)),
+        with_status(make_pod("loop"), main_status(waiting)),
+        ended_pod("Succeeded"),
+    ]
+
+    assert unfinished_lines(pods, [make_job(), make_job("Complete")], WALL) == [
+        "pod web is Running: main is running, not ready",
+        "pod db is Running: main is running, its startupProbe has not succeeded",
+        "pod loop is CrashLoopBackOff: main waits (CrashLoopBackOff)",
+        "job j is Running, 0/1 completions",
+    ]

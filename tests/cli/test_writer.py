@@ -1,0 +1,121 @@
+"""The writer: everything in order, nobody waited for."""
+
+import os
+import threading
+from collections.abc import Iterator
+
+import pytest
+from cli_fakes import Pipe
+
+from minikubelet.cli.writer import Writer
+
+
+@pytest.fixture
+def pipe() -> Iterator[Pipe]:
+    pipe = Pipe()
+    yield pipe
+    pipe.close()
+
+
+def test_writes_in_the_order_given(pipe: Pipe) -> None:
+    """What is written before `start` comes first."""
+    writer = Writer(pipe.fd)
+    writer.write(b"one\n")
+    writer.start()
+    writer.write(b"two\n")
+    writer.close()
+
+    assert pipe.read_all() == b"one\ntwo\n"
+
+
+def test_a_reader_who_does_not_read_holds_up_nobody(pipe: Pipe) -> None:
+    """Far more than fits into a pipe is taken at once, and is all there when somebody reads."""
+    writer = Writer(pipe.fd)
+    writer.start()
+    lines = [b"%d\n" % n for n in range(100_000)]
+    for line in lines:
+        writer.write(line)
+    received: list[bytes] = []
+    reader = threading.Thread(target=lambda: received.extend(iter(lambda: os.read(pipe.source, 4096), b"")))
+    reader.start()
+    writer.close()
+    os.close(pipe.fd)
+    pipe.fd = -1
+    reader.join()
+
+    assert b"".join(received) == b"".join(lines)
+
+
+def test_beyond_the_limit_droppable_lines_are_counted_and_the_rest_is_kept(pipe: Pipe) -> None:
+    """The remark stands where the lines are missing."""
+    writer = Writer(pipe.fd, limit=10, missing=lambda lines: b"(%d missing)\n" % lines)
+    writer.write(b"12345678\n", droppable=True)
+    writer.write(b"a\nb\n", droppable=True)
+    writer.write(b"c\n", droppable=True)
+    writer.write(b"an event\n")
+    writer.close()
+
+    assert pipe.read_all() == b"12345678\n(3 missing)\nan event\n"
+
+
+def test_lines_missing_at_the_very_end_are_told_too(pipe: Pipe) -> None:
+    """Nothing is lost in silence."""
+    writer = Writer(pipe.fd, limit=0, missing=lambda lines: b"(%d missing)\n" % lines)
+    writer.write(b"a\n", droppable=True)
+    writer.close()
+
+    assert pipe.read_all() == b"(1 missing)\n"
+
+
+def test_a_reader_who_left_is_reported_once_and_never_raises(pipe: Pipe) -> None:
+    """EPIPE: `| head -1` has seen enough."""
+    gone = threading.Semaphore(0)
+    writer = Writer(pipe.fd, hung_up=gone.release)
+    writer.start()
+    os.close(pipe.source)
+    pipe.source = -1
+    writer.write(b"one\n")
+
+    assert gone.acquire(timeout=10)
+
+    writer.write(b"two\n")
+    writer.poke()
+    writer.close()
+
+    assert not gone.acquire(blocking=False)
+
+
+def test_a_pipe_that_somebody_made_non_blocking_still_gets_everything(pipe: Pipe) -> None:
+    """EAGAIN is waited out on the writer's thread."""
+    os.set_blocking(pipe.fd, False)
+    writer = Writer(pipe.fd)
+    writer.start()
+    writer.write(b"x" * 200_000)
+    received: list[bytes] = []
+    reader = threading.Thread(target=lambda: received.extend(iter(lambda: os.read(pipe.source, 4096), b"")))
+    reader.start()
+    writer.close()
+    os.close(pipe.fd)
+    pipe.fd = -1
+    reader.join()
+
+    assert len(b"".join(received)) == 200_000
+
+
+def test_a_frame_is_asked_for_without_any_text(pipe: Pipe) -> None:
+    """`poke` redraws."""
+    asked = threading.Semaphore(0)
+
+    def frame(text: bytes) -> bytes:
+        asked.release()
+        return text + b"[block]"
+
+    writer = Writer(pipe.fd, frame=frame)
+    writer.start()
+    writer.poke()
+
+    assert asked.acquire(timeout=10)
+
+    writer.close()
+
+    assert pipe.read_all().startswith(b"[block]")
