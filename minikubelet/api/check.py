@@ -212,7 +212,11 @@ class _Decoder:
         return resolve(node)
 
     def mismatch(self, node: Node, path: _Step | None, expected: str, of: schema.Type | None = None) -> None:
-        self.complain(node, path, f"expected {expected}, got {_described(node)}{_remedy(node, expected, of)}")
+        message = f"expected {expected}, got {_described(node)}{_remedy(node, expected, of)}"
+        if isinstance(node, ScalarNode) or path is None:
+            self.complain(node, path, message)
+        else:  # told at its key
+            self.faults.append(Fault(str(path), message))
 
 
 _SCALAR_CHECKS = {
@@ -316,7 +320,7 @@ def suggestion(name: str, type_name: str, path: _Step | None) -> str:
     if type_name in schema.KINDS or known.keys() & {"template", "jobTemplate"}:  # not deep enough
         for below in _paths_to(name, type_name, 4):
             return f"; it belongs to {path}{below}" if path else f"; it belongs to {below[1:]}"
-    near = difflib.get_close_matches(name, known, 1, 0.6) or difflib.get_close_matches(
+    near = difflib.get_close_matches(name, known, 1, 0.75) or difflib.get_close_matches(
         name.lower(), by_lower, 1
     )
     return f'; did you mean "{by_lower.get(near[0], near[0])}"?' if near else ""

@@ -7,7 +7,8 @@ are made for each class when it is first met, so that importing this costs nothi
 import binascii
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any, TypeVar, get_args, get_origin
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin
 
 import attrs
 from cattrs import Converter
@@ -44,6 +45,7 @@ def to_wire(obj: Any) -> dict[str, Any]:
 def _converter() -> Converter:
     converter = Converter(detailed_validation=False)
     converter.register_structure_hook_func(_is_scalar, lambda value, _: value)
+    converter.register_structure_hook_func(_is_map_of_scalars, lambda value, _: value)
     converter.register_structure_hook(bytes, lambda value, _: binascii.a2b_base64(value))
     converter.register_unstructure_hook(
         bytes, lambda value: binascii.b2a_base64(value, newline=False).decode()
@@ -57,31 +59,37 @@ _SCALARS = frozenset((str, int, float, bool, type(None)))
 
 
 def _is_scalar(kind: Any) -> bool:
-    """Whether data of a type is kept as it is: scalars, and unions of them."""
+    """Whether data of a type is kept as it is: scalars, unions of them, anything."""
     if kind is Any or kind in _SCALARS:
         return True
-    return (
-        get_origin(kind) not in (tuple, Mapping) and bool(get_args(kind)) and set(get_args(kind)) <= _SCALARS
-    )
+    return get_origin(kind) in _UNIONS and _SCALARS.issuperset(get_args(kind))
+
+
+_UNIONS = (UnionType, Union)
+
+
+def _is_map_of_scalars(kind: Any) -> bool:
+    return get_origin(kind) is Mapping and all(map(_is_scalar, get_args(kind)))
 
 
 def _structure_hook(converter: Converter, cls: Any) -> Callable[[Mapping[str, Any], Any], Any]:
-    names = {wire_name(attribute.name): attribute for attribute in attrs.fields(cls)}
-    plain = {name: one.name for name, one in names.items() if _is_scalar(one.type)}
-    nested = {
-        name: (one.name, converter.get_structure_hook(one.type), one.type)
-        for name, one in names.items()
-        if name not in plain
-    }
+    attributes = {wire_name(attribute.name): attribute for attribute in attrs.fields(cls)}
+    plain = {name: one.name for name, one in attributes.items() if _is_scalar(one.type)}
+    nested: dict[str, tuple[str, Callable[..., Any], Any]] = {}  # filled as fields are met: most never are
 
     def structure(data: Mapping[str, Any], _: Any) -> Any:
         arguments = {}
         for name, value in data.items():
             if name in plain:
                 arguments[plain[name]] = value
-            elif name in nested:
-                attribute, hook, kind = nested[name]
-                arguments[attribute] = hook(value, kind)
+                continue
+            if name not in nested:
+                if name not in attributes:
+                    continue
+                one = attributes[name]
+                nested[name] = one.name, converter.get_structure_hook(one.type), one.type
+            attribute, hook, kind = nested[name]
+            arguments[attribute] = hook(value, kind)
         return cls(**arguments)
 
     return structure

@@ -109,8 +109,13 @@ def _read(
     """Name and text of each file; what cannot be read goes to `errors`."""
     for source in sources:
         if source == "-":
-            if stdin is not None:
-                yield "<stdin>", stdin.read()
+            try:
+                text = "" if stdin is None else stdin.read()
+                text.encode()  # undecodable bytes may have become lone surrogates
+            except UnicodeError:
+                errors.append(FieldError("<stdin>", 0, 0, "", "", "not UTF-8 text"))
+            else:
+                yield "<stdin>", text
             continue
         try:
             files = _files_of(source)
@@ -124,7 +129,7 @@ def _read(
         for file in files:
             try:
                 with open(file, "rb") as stream:
-                    text = stream.read().decode("utf-8-sig")
+                    text = stream.read().decode().removeprefix("\ufeff")
             except OSError as error:
                 errors.append(FieldError(file, 0, 0, "", "", _reason(error)))
             except UnicodeDecodeError as error:
@@ -216,7 +221,8 @@ class _Loader:
             where = _child_of(root, fault[0]) or root
             self._complain(file, where, label, *fault)
         else:
-            self.passed_over.setdefault(kind, []).append(label)
+            foreign = f"{kind} of {api_version}" if kind in schema.KINDS else kind
+            self.passed_over.setdefault(foreign, []).append(label)
 
     def _list(self, file: str, root: MappingNode, kind: str, api_version: str) -> None:
         """`kind: List`, whose items say what they are, or a PodList and the like, whose items need not."""

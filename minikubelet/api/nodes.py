@@ -102,6 +102,7 @@ class _Refused(Exception):
 
 class _Composer:
     def __init__(self, text: str, skipped_lines: int) -> None:
+        self.text = text
         self.parser = _new_parser(text)
         self.skipped_lines = skipped_lines
         self.document_line = skipped_lines
@@ -205,14 +206,25 @@ def _new_parser(text: str) -> Any:
 
 def _syntax_fault(error: YAMLError, composer: _Composer) -> SyntaxFault:
     if not isinstance(error, MarkedYAMLError):  # the reader's: a character that YAML does not allow
+        found = _NOT_PRINTABLE.search(composer.text)
+        index = found.start() if found else 0
+        line = composer.skipped_lines + composer.text.count("\n", 0, index) + 1
         reason = getattr(error, "reason", None) or str(error)
-        return SyntaxFault(composer.document_line + 1, 1, f"not valid YAML: {reason}")
-    mark = error.problem_mark or error.context_mark
-    message = ", ".join(part for part in (error.context, error.problem) if part)
+        return SyntaxFault(line, index - composer.text.rfind("\n", 0, index), f"not valid YAML: {reason}")
+    mark, began = error.problem_mark or error.context_mark, error.context_mark
+    context = error.context
+    if context and began and mark and began.line != mark.line:
+        context += f" from line {began.line + composer.skipped_lines + 1} on"
+    message = ", ".join(part for part in (context, error.problem) if part)
     if error.problem and "cannot start any token" in error.problem:
         message += " (a tab, or a value that must be quoted)"
-    line = mark.line + composer.skipped_lines + 1 if mark else composer.document_line + 1
+    line = (
+        (mark.line if mark else composer.document_line - composer.skipped_lines) + composer.skipped_lines + 1
+    )
     return SyntaxFault(line, mark.column + 1 if mark else 1, f"not valid YAML: {message}")
+
+
+_NOT_PRINTABLE = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 
 
 def _line_start(text: str, line: int) -> int:

@@ -491,6 +491,8 @@ def _validate_mount(mount: VolumeMount, path: str, volumes: Collection[str], pat
 def _validate_resources(resources: ResourceRequirements, path: str) -> Complaints:
     for field, quantities in (("limits", resources.limits), ("requests", resources.requests)):
         for name, value in quantities.items():
+            if field == "requests" and resources.limits.get(name) == value:
+                continue  # the limit's own default
             where = f"{path}.{field}[{name}]"
             if name not in _COUNTED and not name.startswith("hugepages-"):
                 if "/" not in name:
@@ -565,15 +567,12 @@ def _validate_lifecycle(lifecycle: Lifecycle, path: str, spec: PodSpec) -> Compl
 
 
 def _is_linux_signal(name: str) -> bool:
-    """SIGTERM and its like; real-time signals as SIGRTMIN+1 to SIGRTMAX-1."""
-    return _SIGNAL.fullmatch(name) is not None
+    """SIGTERM and its like; real-time signals count from an end: SIGRTMIN+1, SIGRTMAX-1."""
+    import signal
 
-
-_SIGNAL = re.compile(
-    r"SIG(ABRT|ALRM|BUS|CHLD|CLD|CONT|FPE|HUP|ILL|INT|IO|IOT|KILL|PIPE|POLL|PROF|PWR|QUIT|SEGV|STKFLT|STOP|SYS"
-    r"|TERM|TRAP|TSTP|TTIN|TTOU|URG|USR1|USR2|VTALRM|WINCH|XCPU|XFSZ"
-    r"|RTMIN(\+([1-9]|1[0-5]))?|RTMAX(-([1-9]|1[0-4]))?)"
-)
+    if name in signal.Signals.__members__:
+        return True
+    return re.fullmatch(r"SIGRTMIN\+([1-9]|1[0-5])|SIGRTMAX-([1-9]|1[0-4])", name) is not None
 
 
 def _validate_handler(owner: Probe | LifecycleHandler, path: str, kinds: Sequence[str]) -> Complaints:

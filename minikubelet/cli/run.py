@@ -47,6 +47,9 @@ def run(options: RunOptions) -> int:
         return INVALID
     for notice in manifest.notices:
         tell_stderr(str(notice))
+    if not manifest.pods and not manifest.jobs:
+        tell_stderr("nothing to run, all replicas are 0")
+        return SUCCEEDED
     if options.dry_run:
         print("\n\n".join("\n".join(lines) for lines in dry_run(manifest, images)))
         return SUCCEEDED
@@ -80,8 +83,6 @@ def check(manifest: Manifest, images: ImageResolver) -> None:
                 images.resolve(container, completes=container.name in spec.plain_inits)
             except UnresolvedImage as error:
                 errors.append(origin.error(f"{path}.command", str(error)))
-    if not errors and not manifest.pods and not manifest.jobs:
-        errors.append(FieldError("minikubelet", 0, 0, "", "", "there is no Pod and no Job to run"))
     if errors:
         raise ManifestError(errors)
 
@@ -144,19 +145,27 @@ class StopRequests:
     """Notes the signals that ask for the end, from before the first process to after the last.
 
     A signal that was ignored when we were started (nohup, background jobs) stays ignored. `request` may be
-    called from a signal handler and from another thread.
+    called from a signal handler and from another thread. Should nobody obey, the third signal raises
+    KeyboardInterrupt: whatever keeps us busy, we can be ended in an orderly way.
     """
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    PATIENCE = 3  # signals
 
     def __init__(self) -> None:
         self.received: list[int] = []
+        self._obeyed = 0
         self._wake: Callable[[], None] = lambda: None
 
     def install(self) -> None:
         for number in self.SIGNALS:
             if signal.getsignal(number) != signal.SIG_IGN:
-                signal.signal(number, lambda number, _: self.request(number))
+                signal.signal(number, self._handle)
+
+    def _handle(self, number: int, _: object) -> None:
+        self.request(number)
+        if len(self.received) - self._obeyed >= self.PATIENCE:
+            raise KeyboardInterrupt
 
     @staticmethod
     def uninstall() -> None:
@@ -191,13 +200,12 @@ class StopRequests:
                 pass
 
         self._wake = wake
-        obeyed = 0
         while True:
-            while obeyed < len(self.received):
-                obey(self.received[obeyed])
-                obeyed += 1
+            while self._obeyed < len(self.received):
+                self._obeyed += 1
+                obey(self.received[self._obeyed - 1])
             arrived = trio.Event()
-            if obeyed == len(self.received):
+            if self._obeyed == len(self.received):
                 await arrived.wait()
 
 
@@ -234,12 +242,13 @@ class _Run:
         if options.output == "json":
             return JsonScreen(STDOUT, hung_up=self.stops.hung_up)
         terminal = os.isatty(STDOUT) and os.environ.get("TERM") != "dumb"
-        items = [loaded.obj for loaded in (*self.manifest.pods, *self.manifest.jobs)]
+        metas = [pod.obj.metadata for pod in self.manifest.pods]
+        metas += [job.obj.metadata for job in self.manifest.jobs]
         look = Look(
             terminal=terminal,
             color=terminal and options.color and wants_color(sys.stdout),
             timestamps=options.timestamps,
-            namespaces=len({item.metadata.namespace for item in items}) > 1,
+            namespaces=len({meta.namespace for meta in metas}) > 1,
         )
         return TextScreen(STDOUT, look, hung_up=self.stops.hung_up)
 
@@ -247,16 +256,20 @@ class _Run:
         """Start, serve, tell how it ended."""
         self.stops.install()
         self.began = time.monotonic()
-        for pod in self.manifest.pods:
-            self.kubelet.add_pod(pod.obj)
-        for job in self.manifest.jobs:
-            self.kubelet.add_job(job.obj)
-        self.kubelet.settle()  # the first containers run from here on
-        self.screen.writer.start()
         try:
+            for pod in self.manifest.pods:
+                self.kubelet.add_pod(pod.obj)
+            for job in self.manifest.jobs:
+                self.kubelet.add_job(job.obj)
+            self.kubelet.settle()  # the first containers run from here on
+            self.screen.writer.start()
+
             import trio
 
             trio.run(self._serve)
+        except* KeyboardInterrupt:  # nobody obeyed; closing the runtime kills what there is
+            first = self.ending.signal or self.stops.received[0]
+            self.ending = attrs.evolve(self.ending, signal=first)
         finally:
             self.runtime.close()
             self._finish()

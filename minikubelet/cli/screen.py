@@ -14,6 +14,7 @@ import re
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from json.encoder import encode_basestring
 from math import ceil
 from typing import Any, Protocol
 from zlib import crc32
@@ -72,37 +73,47 @@ class Screen(Protocol):
 
 
 class Lines:
-    """Cuts what containers write into lines, and remembers the last ones of each container."""
+    """Cuts what containers write into lines, and remembers the last ones of each container.
+
+    Whole lines are handed on together, as they came, so that one line costs next to nothing.
+    """
 
     def __init__(self) -> None:
         self._held: dict[tuple[str, str], dict[tuple[int, str], bytes]] = {}
         self._tails: dict[tuple[str, str], tuple[int, deque[bytes]]] = {}
 
-    def add(self, pod: str, container: str, attempt: int, stream: str, chunk: bytes) -> list[bytes]:
-        """The lines that are complete now, without their newlines."""
+    def add(self, pod: str, container: str, attempt: int, stream: str, chunk: bytes) -> bytes:
+        """The lines that are complete now, each with its newline; empty if none is."""
         held = self._held.setdefault((pod, container), {})
-        *lines, rest = (held.pop((attempt, stream), b"") + chunk).split(b"\n")
+        end = chunk.rfind(b"\n") + 1
+        rest = chunk[end:]
+        if end:
+            lines = held.pop((attempt, stream), b"") + chunk[:end]
+        else:
+            lines, rest = b"", held.pop((attempt, stream), b"") + chunk
         while len(rest) >= LONGEST_LINE:
-            lines.append(rest[:LONGEST_LINE])
+            lines += rest[:LONGEST_LINE] + b"\n"
             rest = rest[LONGEST_LINE:]
         if rest:
             held[attempt, stream] = rest
-        self._remember(pod, container, attempt, lines)
+        if lines:
+            self._remember(pod, container, attempt, lines)
         return lines
 
     def rest(self, pod: str, container: str) -> list[tuple[int, str, bytes]]:
-        """What was left without a newline when the container ended: (attempt, stream, line)."""
+        """What lacked a newline when the container ended, with one: (attempt, stream, line)."""
         held = self._held.pop((pod, container), {})
-        for (attempt, _), line in held.items():
-            self._remember(pod, container, attempt, [line])
-        return [(attempt, stream, line) for (attempt, stream), line in held.items()]
+        ended = [(attempt, stream, line + b"\n") for (attempt, stream), line in held.items()]
+        for attempt, _, line in ended:
+            self._remember(pod, container, attempt, line)
+        return ended
 
     def unfinished(self) -> list[tuple[str, str]]:
         """(pod, container) of everything that `rest` would still have something for."""
         return [key for key, held in self._held.items() if held]
 
     def tail(self, pod: str, container: str) -> list[bytes]:
-        """The last lines of the newest instance that wrote any."""
+        """The last lines of the newest instance that wrote any, without their newlines."""
         return list(self._tails[pod, container][1]) if (pod, container) in self._tails else []
 
     def forget(self, pod: str) -> None:
@@ -110,15 +121,14 @@ class Lines:
         for key in [key for key in self._tails if key[0] == pod]:
             del self._tails[key]
 
-    def _remember(self, pod: str, container: str, attempt: int, lines: list[bytes]) -> None:
-        if not lines:
-            return
+    def _remember(self, pod: str, container: str, attempt: int, lines: bytes) -> None:
         newest, tail = self._tails.get((pod, container), (-1, deque[bytes]()))
         if attempt > newest:
             tail = deque(maxlen=TAIL_LINES)
             self._tails[pod, container] = attempt, tail
         if attempt >= newest:
-            tail.extend(line[:TAIL_LINE] for line in lines[-TAIL_LINES:])
+            last = lines[:-1].rsplit(b"\n", TAIL_LINES)[-TAIL_LINES:]
+            tail.extend([line[:TAIL_LINE] for line in last])
 
 
 _SGR = r"\x1b\[[0-9;:]*m"
@@ -200,6 +210,7 @@ def event_text(event: Event) -> str:
         message = ""
     elif event.reason == "BackOff":
         message = message.removesuffix(f" in pod {reference.name}_{reference.namespace}({reference.uid})")
+    message = message.rstrip().removesuffix(":")  # a probe without output
     times = f" ({event.count} times)" if event.reason in REPETITIVE and event.count > 1 else ""
     return f"{event.reason}: {message}{times}" if message else event.reason
 
@@ -319,8 +330,8 @@ class Block:
     def frame(self, text: bytes) -> bytes:
         """`text` above the block: wipe the old one, write, draw the new one; all in one go."""
         lines = self.lines
-        if not text and lines == self._drawn:
-            return b""
+        if lines == self._drawn and not (text and lines):
+            return text
         out = self._wipe().encode() + text + self._draw(lines).encode()
         self._drawn = lines
         return b"\x1b[?2026h" + out + b"\x1b[?2026l"  # shown at once by terminals that can
@@ -401,20 +412,22 @@ class TextScreen:
         if lines:
             self._print_log(pod, container, lines)
 
-    def _print_log(self, pod: Pod, container: str, lines: Sequence[bytes]) -> None:
+    def _print_log(self, pod: Pod, container: str, lines: bytes) -> None:
         label = self._label(pod.metadata.namespace, pod.metadata.name, container)
         if self._look.terminal:
             head = self._paint(self._colors_of(pod)[container], f"{self._align(pod, label)} |") + " "
-            lines = [tame(line.decode(errors="replace"), color=self._look.color).encode() for line in lines]
+            text = lines[:-1].decode(errors="replace").split("\n")
+            lines = "".join([tame(line, color=self._look.color) + "\n" for line in text]).encode()
         else:
             head = f"{label} | "
         prefix = (self._stamp() + head).encode()
-        self.writer.write(b"".join([b"%b%b\n" % (prefix, line) for line in lines]), droppable=True)
+        shown = prefix + lines[:-1].replace(b"\n", b"\n" + prefix) + b"\n"
+        self.writer.write(shown, droppable=self._look.terminal)  # people look at now, programs read all
 
     def _print_rest(self, key: str, container: str) -> None:
         """The end of a container's output, where it lacks a newline."""
         for _, _, line in self._lines.rest(key, container):
-            self._print_log(self._pods[key], container, [line])
+            self._print_log(self._pods[key], container, line)
 
     # -------------------------------------------------------------------- events
 
@@ -426,6 +439,8 @@ class TextScreen:
         if event.reason == "Exited" and container:
             self._print_rest(key, container)
             is_warning = self._is_bad_exit(key, container, _exit_code(event))
+        if event.reason == "Started":
+            self.changed(key)  # what made this start possible is told first
         if not _is_shown(event):
             return
         name = f"job/{reference.name}" if reference.kind == "Job" else reference.name
@@ -568,7 +583,7 @@ def _statuses(pod: Pod | None) -> tuple[ContainerStatus, ...]:
 
 
 def missing_text(lines: int) -> str:
-    return f"{lines} lines are not shown, they came faster than they were read; --log-dir keeps all"
+    return f"{lines} lines are not shown: they came faster than they were read; --log-dir keeps all"
 
 
 # ------------------------------------------------------------------------------------ json
@@ -593,20 +608,23 @@ class JsonScreen:
         self.writer = Writer(fd, missing=self._missing, hung_up=hung_up, limit=limit)
 
     def log(self, pod: Pod, container: str, attempt: int, stream: str, chunk: bytes) -> None:
-        for line in self._lines.add(pod.key, container, attempt, stream, chunk):
-            self._log(pod.metadata.namespace, pod.metadata.name, container, attempt, stream, line)
+        lines = self._lines.add(pod.key, container, attempt, stream, chunk)
+        if lines:
+            self._log(pod.metadata.namespace, pod.metadata.name, container, attempt, stream, lines)
 
-    def _log(self, namespace: str, pod: str, container: str, attempt: int, stream: str, line: bytes) -> None:
-        entry = {
+    def _log(self, namespace: str, pod: str, container: str, attempt: int, stream: str, lines: bytes) -> None:
+        common = {
             "time": format_micro_time(self._wall()),
             "namespace": namespace,
             "pod": pod,
             "container": container,
             "attempt": attempt,
             "stream": stream,
-            "line": line.decode(errors="replace"),
         }
-        self._write({"log": entry}, droppable=True)
+        head = f'{{"log":{_compact(common)[:-1]},"line":'
+        text = lines[:-1].decode(errors="replace").split("\n")
+        objects = "".join([f"{head}{encode_basestring(line)}}}}}\n" for line in text])
+        self.writer.write(objects.encode())
 
     def _rest(self, key: str, container: str) -> None:
         namespace, _, name = key.partition("/")
@@ -634,9 +652,12 @@ class JsonScreen:
             self._rest(key, container)
         self._write({"summary": summary_object(pods, jobs, ending, self._wall())})
 
-    def _write(self, entry: dict[str, Any], *, droppable: bool = False) -> None:
-        text = json.dumps(entry, ensure_ascii=False, separators=(",", ":"))
-        self.writer.write(text.encode(errors="replace") + b"\n", droppable=droppable)
+    def _write(self, entry: dict[str, Any]) -> None:
+        self.writer.write(_compact(entry).encode(errors="replace") + b"\n")
 
     def _missing(self, lines: int) -> bytes:
-        return json.dumps({"notice": missing_text(lines)}).encode() + b"\n"
+        return _compact({"notice": missing_text(lines)}).encode() + b"\n"
+
+
+def _compact(entry: dict[str, Any]) -> str:
+    return json.dumps(entry, ensure_ascii=False, separators=(",", ":"))

@@ -83,16 +83,17 @@ def failure_lines(pods: Sequence[Pod], tail: Callable[[str, str], list[bytes]]) 
     ]
     lines: list[str] = []
     for pod in failed[:MOST_FAILURES]:
-        lines += ["", *_failure(pod, tail)]
+        name = pod.key if _namespaces(pods) else pod.metadata.name
+        lines += ["", *_failure(name, pod, tail)]
     if len(failed) > MOST_FAILURES:
         lines += ["", f"{len(failed) - MOST_FAILURES} more pods failed."]
     return lines
 
 
-def _failure(pod: Pod, tail: Callable[[str, str], list[bytes]]) -> Iterator[str]:
+def _failure(name: str, pod: Pod, tail: Callable[[str, str], list[bytes]]) -> Iterator[str]:
     assert pod.status
     why = ": ".join(filter(None, (pod.status.reason, pod.status.message)))
-    yield f"Pod {pod.metadata.name} failed" + (f": {why}" if why else ":")
+    yield f"Pod {name} failed" + (f": {why}" if why else ":")
     for status in _judged(pod):
         ended = status.state.terminated
         if ended is None or ended.exit_code == 0:
@@ -148,8 +149,9 @@ def unfinished_lines(pods: Sequence[Pod], jobs: Sequence[Job], now: float) -> li
     for pod in pods:
         if pod.status and pod.status.phase in ("Succeeded", "Failed"):
             continue
+        name = pod.key if _namespaces(pods) else pod.metadata.name
         waits = [f"{s.name} {text}" for s in _statuses(pod) if (text := _unfinished(pod, s))]
-        lines.append(f"pod {pod.metadata.name} is {pod_row(pod, now).status}: {', '.join(waits)}")
+        lines.append(f"pod {name} is {pod_row(pod, now).status}: {', '.join(waits)}")
     for job in jobs:
         row = job_row(job, now)
         if row.status not in ("Complete", "Failed"):

@@ -1,10 +1,10 @@
 """Bytes to a file descriptor without ever waiting for whoever reads them.
 
 A supervisor must not stand still because somebody pressed Ctrl-S or piped it into a slow program, so
-a thread of its own does the writing. What is waiting to be written is bounded; beyond that, output
-marked as droppable is counted instead of kept, and the reader is told how much is missing. A thread,
-because setting a shared terminal or pipe non-blocking would change it for the shell and for every
-other process that has it open.
+a thread of its own does the writing. What is waiting to be written is in memory up to a limit and beyond
+that in a temporary file, so nothing need be lost; a caller who would rather lose lines than lag behind
+says so, and the reader is told how many are missing. A thread, because setting a shared terminal or pipe
+non-blocking would change it for the shell and for every other process that has it open.
 """
 
 import errno
@@ -12,9 +12,11 @@ import os
 import select
 import threading
 from collections.abc import Callable
+from typing import IO
 
 PENDING_LIMIT = 16 << 20  # bytes
 _PIECE = 1 << 16  # bytes for one write(2)
+_READ_BACK = 1 << 20  # bytes at a time from the temporary file
 
 
 class Writer:
@@ -22,7 +24,7 @@ class Writer:
 
     `frame` turns the text that is due into the bytes to write, on the writer's thread: a terminal puts
     its status block under the text there, once per write however many lines there are. `missing` words
-    the remark about dropped lines. `hung_up` is called once, from the writer's thread, when the reader
+    the remark about lost lines. `hung_up` is called once, from the writer's thread, when the reader
     is gone (EPIPE, EIO); everything after that is discarded silently.
     """
 
@@ -41,9 +43,8 @@ class Writer:
         self._hung_up = hung_up
         self._limit = limit
         self._changed = threading.Condition()
-        self._pending: list[bytes] = []
-        self._pending_bytes = 0
-        self._dropped_lines = 0
+        self._backlog = _Backlog(limit)
+        self._lost_lines = 0
         self._is_poked = False
         self._is_closing = False
         self._is_broken = False
@@ -53,16 +54,18 @@ class Writer:
         self._thread.start()
 
     def write(self, data: bytes, *, droppable: bool = False) -> None:
-        """Queue whole lines. Only droppable ones are held to the limit."""
+        """Queue whole lines; droppable ones only while there is room for them in memory."""
         with self._changed:
             if self._is_broken:
                 return
-            if droppable and self._pending_bytes + len(data) > self._limit:
-                self._dropped_lines += data.count(b"\n")
+            if droppable and self._backlog.size + len(data) > self._limit:
+                self._lost_lines += data.count(b"\n")
                 return
-            self._tell_missing()
-            self._pending.append(data)
-            self._pending_bytes += len(data)
+            try:
+                self._tell_missing()
+                self._backlog.append(data)
+            except OSError:  # no room for the temporary file either
+                self._lost_lines += data.count(b"\n")
             self._changed.notify()
 
     def poke(self) -> None:
@@ -76,17 +79,18 @@ class Writer:
         if self._thread.ident is None:
             self._thread.start()
         with self._changed:
-            self._tell_missing()
+            try:
+                self._tell_missing()
+            except OSError:
+                pass
             self._is_closing = True
             self._changed.notify()
         self._thread.join()
 
     def _tell_missing(self) -> None:
-        if self._dropped_lines:
-            remark = self._missing(self._dropped_lines)
-            self._dropped_lines = 0
-            self._pending.append(remark)
-            self._pending_bytes += len(remark)
+        if self._lost_lines:
+            self._backlog.append(self._missing(self._lost_lines))
+            self._lost_lines = 0
 
     # -------------------------------------------------------------------- on the thread
 
@@ -94,9 +98,10 @@ class Writer:
         is_last = False
         while not is_last:
             with self._changed:
-                self._changed.wait_for(lambda: self._pending or self._is_poked or self._is_closing)
-                due, self._pending, self._pending_bytes = b"".join(self._pending), [], 0
-                is_last, self._is_poked = self._is_closing, False
+                self._changed.wait_for(lambda: self._backlog.size or self._is_poked or self._is_closing)
+                due = self._backlog.take()
+                is_last = self._is_closing and not self._backlog.size
+                self._is_poked = False
             try:
                 self._write_all(self._frame(due))
             except OSError as error:
@@ -114,11 +119,61 @@ class Writer:
     def _give_up(self, error: OSError) -> None:
         with self._changed:
             self._is_broken = True
-            self._pending.clear()
+            self._backlog = _Backlog(0)
         if error.errno in (errno.EPIPE, errno.EIO):
             self._hung_up()
         else:  # a full disk is no reason to end the run
             tell_stderr(f"cannot write to standard output: {error.strerror}")
+
+
+class _Backlog:
+    """Whole lines that wait, oldest first. What is in memory is always older than what is in the file."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._memory: list[bytes] = []
+        self._memory_bytes = 0
+        self._file: IO[bytes] | None = None
+        self._written = 0
+        self._read = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes that wait."""
+        return self._memory_bytes + self._written - self._read
+
+    def append(self, data: bytes) -> None:
+        """Raises OSError when memory is full and a temporary file cannot be written."""
+        if self._read == self._written and self._memory_bytes + len(data) <= self._limit:
+            self._memory.append(data)
+            self._memory_bytes += len(data)
+            return
+        if self._file is None:
+            from tempfile import TemporaryFile
+
+            self._file = TemporaryFile(prefix="minikubelet-")  # noqa: SIM115
+        view, at = memoryview(data), self._written
+        while view:
+            count = os.pwrite(self._file.fileno(), view, at)
+            view, at = view[count:], at + count
+        self._written = at  # only now: of a failure nothing is left
+
+    def take(self) -> bytes:
+        """The oldest of it, in whole lines."""
+        if self._memory:
+            data = b"".join(self._memory)
+            self._memory, self._memory_bytes = [], 0
+            return data
+        if self._file is None or self._read == self._written:
+            return b""
+        data = os.pread(self._file.fileno(), min(_READ_BACK, self._written - self._read), self._read)
+        if self._read + len(data) < self._written:
+            data = data[: data.rfind(b"\n") + 1] or data
+        self._read += len(data)
+        if self._read == self._written:
+            self._file.truncate(0)
+            self._read = self._written = 0
+        return data
 
 
 def tell_stderr(message: str) -> None:

@@ -238,7 +238,9 @@ class ContainerLog:
             self._open()
         except OSError as error:
             self._lose(0, error)
-        threading.Thread(target=tidy_rotated, args=(self.path, self._max_files), daemon=True).start()
+        threading.Thread(
+            target=tidy_rotated, name=TIDY_THREAD, args=(self.path, self._max_files), daemon=True
+        ).start()
 
 
 class _Second:
@@ -257,6 +259,7 @@ def _now() -> bytes:
     return b"%b%09dZ" % (_Second.text, fraction)
 
 
+TIDY_THREAD = "tidy rotated logs"
 _tidying = threading.Lock()
 
 

@@ -16,8 +16,10 @@ import json
 import os
 import select
 import shlex
+import shutil
 import signal
 import stat
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -78,31 +80,27 @@ def mount_support(directory: Path) -> MountSupport:
     """
     kinds: tuple[Literal["root", "user"], ...] = ("root", "user") if os.geteuid() == 0 else ("user",)
     reasons = []
-    source, target = directory / f"mount-source.{os.getpid()}", directory / f"mount-target.{os.getpid()}"
-    mark = source / "mark"
-    for made in (source, target):
-        made.mkdir()
-    mark.touch()
+    place = Path(tempfile.mkdtemp(prefix="mounts-", dir=directory))
     try:
         for kind in kinds:
             try:
-                _look_inside(Mount(source, str(target)), mark.name, directory, MountSupport(kind))
+                _look_inside(place, MountSupport(kind))
             except MountError as error:
                 reasons.append(str(error))
             else:
                 return MountSupport(kind)
     finally:
-        mark.unlink()
-        for made in (source, target):
-            made.rmdir()
+        shutil.rmtree(place)
     return MountSupport("none", "; ".join(reasons))
 
 
-def _look_inside(mount: Mount, name: str, directory: Path, support: MountSupport) -> None:
-    with MountNamespace.make([mount], directory, support) as namespace:
-        code, output = _run(
-            namespace.command(["/bin/sh", "-c", 'test -e "$0"', f"{mount.target}/{name}"], "/")
-        )
+def _look_inside(place: Path, support: MountSupport) -> None:
+    source, target = place / "source", place / "target"
+    for directory in (source, target):
+        directory.mkdir(exist_ok=True)
+    (source / "mark").touch()
+    with MountNamespace.make([Mount(source, str(target))], place, support) as namespace:
+        code, output = _run(namespace.command(["/bin/sh", "-c", 'test -e "$0"', f"{target}/mark"], "/"))
     if code != 0:
         raise MountError(output or f"a bind mount was not visible (status {code})")
 
@@ -132,14 +130,14 @@ class MountNamespace:
     _mnt: int
     _root: int
     _user: int | None = None
+    _closed: bool = attrs.field(default=False, init=False)
 
     @classmethod
     def make(cls, mounts: Sequence[Mount], directory: Path, support: MountSupport) -> "MountNamespace":
         """Make the namespace; blocks for about 3 ms plus what unusual mounts cost.
 
-        `mounts` in the order they are made, parents first. `directory` serves as a mount point while the
-        namespace is arranged; nothing in it is touched. Raises `MountError` with the text of the tool
-        that failed.
+        `mounts` in the order they are made, parents first. `directory` has room for a mount point that is
+        needed meanwhile. Raises `MountError` with the text of the tool that failed.
         """
         assert support.kind != "none"
         slave = any(mount.follows_host for mount in mounts)
@@ -177,9 +175,12 @@ class MountNamespace:
         self.close()
 
     def close(self) -> None:
-        for fd in (self._mnt, self._root, self._user):
-            if fd is not None:
-                os.close(fd)
+        """Harmless when it is closed already."""
+        if not self._closed:
+            self._closed = True
+            for fd in (self._mnt, self._root, self._user):
+                if fd is not None:
+                    os.close(fd)
 
     def command(self, argv: Sequence[str], working_dir: str, user: "User | None" = None) -> list[str]:
         """The command line that executes `argv` inside, in the spawned process itself.
@@ -354,8 +355,9 @@ class _Script:
     """
 
     def __init__(self, directory: Path) -> None:
-        self._directory = os.path.realpath(directory)
-        self._stage = f".{self._directory}"
+        # A mount point of its own, so that no target lies below it.
+        self._mount_point = f"{os.path.realpath(directory)}/.stage"
+        self._stage = f".{self._mount_point}"
         self._held = False
         self._new_root = False
         # Trouble ends the script before it says `ready`; nothing but its output is looked at.
@@ -368,12 +370,15 @@ class _Script:
     def __exit__(self, *exc: object) -> None:
         for fd in self._tables:
             os.close(fd)
+        if self._held:
+            os.rmdir(self._mount_point)
 
     def text(self) -> str:
         return "\n".join([*self._lines, "echo ready", "read -r _ || :"])
 
     def new_root(self) -> None:
-        self._held = self._new_root = True
+        self._hold()
+        self._new_root = True
         self._stage_shadow("/")
         self._run("cd", self._stage)
         self._run("mkdir", _HOST)
@@ -381,9 +386,13 @@ class _Script:
         self._run("cd", f"/{_HOST}")
 
     def hold_host(self) -> None:
+        self._hold()
+        self._run(*_MOUNT, "--rbind", "/", self._mount_point)
+        self._run("cd", self._mount_point)
+
+    def _hold(self) -> None:
+        os.makedirs(self._mount_point, exist_ok=True)
         self._held = True
-        self._run(*_MOUNT, "--rbind", "/", self._directory)
-        self._run("cd", self._directory)
 
     def release_host(self) -> None:
         """Best effort: umount(8) itself may lie under a mount by now, and the view does no harm."""
@@ -587,7 +596,8 @@ class _View:
 
     def locate(self, inside: str) -> str:
         at = _deepest(inside, self._bound)
-        return os.path.normpath(f"{self._bound[at]}/{inside.removeprefix(at)}")
+        rest = inside.removeprefix(at).lstrip("/")
+        return os.path.join(self._bound[at], rest) if rest else self._bound[at]
 
 
 def _walk(path: str, locate: Callable[[str], str]) -> tuple[str, str]:
@@ -670,27 +680,31 @@ class MountPoints:
         made = []
         view = _View()
         for mount in mounts:
-            inside, host = view.find(mount.target)
-            known = set().union(*self._made.values())
-            missing = []
-            while not os.path.exists(host):
-                missing.append(host)
-                host = os.path.dirname(host)
-            shared = [path for path in _prefixes(host, below="/") if path in known]
-            writable = os.path.isdir(host) and os.access(host, os.W_OK | os.X_OK, effective_ids=True)
-            wanted = missing[::-1] if writable else []
-            self._note(owner, shared + wanted)
             try:
-                for path in wanted:
-                    if path == wanted[-1] and not mount.source.is_dir():
-                        os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o644))
-                    else:
-                        os.mkdir(path, 0o755)
-                    made.append(path)
+                inside, host = view.find(mount.target)
+                made += self._ensure(owner, host, mount.source.is_dir())
             except OSError as error:
                 raise MountError(f"cannot make mount point {mount.target}: {error}") from error
             view.bind(inside, mount.source)
         return made
+
+    def _ensure(self, owner: str, host: str, is_directory: bool) -> list[str]:
+        missing = []
+        while not os.path.exists(host):
+            missing.append(host)
+            host = os.path.dirname(host)
+        if not (os.path.isdir(host) and os.access(host, os.W_OK | os.X_OK, effective_ids=True)):
+            missing = []
+        known = set().union(*self._made.values())
+        self._note(owner, [*(path for path in _prefixes(host, below="/") if path in known), *missing[::-1]])
+        for path in missing[:0:-1]:
+            os.makedirs(path, 0o755, exist_ok=True)  # somebody may just have been faster
+        for path in missing[:1]:
+            if is_directory:
+                os.makedirs(path, 0o755, exist_ok=True)
+            else:
+                os.close(os.open(path, os.O_CREAT, 0o644))
+        return missing[::-1]
 
     def release(self, owner: str) -> None:
         """Remove what only `owner` used, if it is empty. To be called when its processes are gone."""
@@ -710,6 +724,9 @@ class MountPoints:
             self._save()
 
     def _save(self) -> None:
+        if not self._made:
+            self._record.unlink(missing_ok=True)
+            return
         written = self._record.with_name(f".{self._record.name}.new")
         written.write_text(json.dumps(self._made))
         os.replace(written, self._record)

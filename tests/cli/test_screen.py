@@ -146,19 +146,21 @@ def test_a_line_that_never_ends_is_shown_in_pieces() -> None:
     """Memory stays bounded whatever a container writes."""
     lines = Lines()
 
-    assert lines.add("p", "c", 0, "stdout", b"x" * (LONGEST_LINE + 5)) == [b"x" * LONGEST_LINE]
-    assert lines.rest("p", "c") == [(0, "stdout", b"xxxxx")]
+    assert lines.add("p", "c", 0, "stdout", b"x" * (LONGEST_LINE + 5)) == b"x" * LONGEST_LINE + b"\n"
+    assert lines.rest("p", "c") == [(0, "stdout", b"xxxxx\n")]
 
 
-@given(st.lists(st.binary(max_size=20)))
+@given(st.lists(st.binary(max_size=20) | st.just(b"\n")))
 def test_lines_lose_and_add_nothing(chunks: list[bytes]) -> None:
     """However the output is cut into chunks, its lines are the same."""
     lines = Lines()
-    found = [line for chunk in chunks for line in lines.add("p", "c", 0, "stdout", chunk)]
+    found = [lines.add("p", "c", 0, "stdout", chunk) for chunk in chunks]
     found += [line for _, _, line in lines.rest("p", "c")]
-    *whole, rest = b"".join(chunks).split(b"\n")
+    output = b"".join(chunks)
 
-    assert found == whole + ([rest] if rest else [])
+    assert all(piece.endswith(b"\n") for piece in found if piece)
+    assert b"".join(found) == output + (b"" if output.endswith(b"\n") or not output else b"\n")
+    assert lines.tail("p", "c") == b"".join(found).split(b"\n")[:-1][-TAIL_LINES:]
 
 
 def test_the_tail_is_that_of_the_newest_instance() -> None:
@@ -301,6 +303,17 @@ def test_becoming_ready_is_told_of_containers_with_a_readiness_probe() -> None:
     show.changed(with_status(pod, main_status(exited(0)), phase="Running"))
 
     assert show.lines() == ["web/main * Ready", "web/main ! Not ready"]
+
+
+def test_ready_is_told_before_what_it_made_possible() -> None:
+    """The start gate: first the sidecar is ready, then the next container starts."""
+    pod = make_pod("web", Container("main", readiness_probe=Probe()), Container("next"))
+    show = Show(pod)
+    show.changed(with_status(pod, main_status(RUNNING)))
+    show.kubelet.put(with_status(pod, main_status(RUNNING, ready=True)))
+    show.screen.event(make_event("Started", "Started container next", "next"))
+
+    assert show.lines() == ["web/main * Ready", "web/next * Started"]
 
 
 def test_without_a_readiness_probe_readiness_is_not_worth_a_line() -> None:

@@ -137,6 +137,14 @@ def test_a_pod_that_we_deleted_needs_no_explanation() -> None:
     assert failure_lines([pod], no_tail) == []
 
 
+def test_failures_in_several_namespaces_are_told_apart() -> None:
+    """Two pods may have one name."""
+    pod = ended_pod("Failed", 1)
+    other = attrs.evolve(pod, metadata=attrs.evolve(pod.metadata, namespace="prod"))
+
+    assert failure_lines([pod, other], no_tail)[1::3] == ["Pod default/web failed:", "Pod prod/web failed:"]
+
+
 def test_hundreds_of_failures_are_not_all_explained() -> None:
     """A Job with a high backoffLimit leaves many behind."""
     lines = failure_lines([ended_pod("Failed", 1)] * (MOST_FAILURES + 7), no_tail)

@@ -6,8 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 from cli_fakes import Pipe
+from hypothesis import given
+from hypothesis import strategies as st
 
-from minikubelet.cli.writer import Writer
+from minikubelet.cli.writer import Writer, _Backlog
+
+LINES = st.binary(max_size=30).map(lambda text: text.replace(b"\n", b" ") + b"\n")
 
 
 @pytest.fixture
@@ -30,11 +34,14 @@ def test_writes_in_the_order_given(pipe: Pipe) -> None:
 
 def test_a_reader_who_does_not_read_holds_up_nobody(pipe: Pipe) -> None:
     """Far more than fits into a pipe is taken at once, and is all there when somebody reads."""
-    writer = Writer(pipe.fd)
+    writer = Writer(pipe.fd, limit=1000)
     writer.start()
     lines = [b"%d\n" % n for n in range(100_000)]
     for line in lines:
         writer.write(line)
+
+    assert writer._backlog._memory_bytes <= 1000
+
     received: list[bytes] = []
     reader = threading.Thread(target=lambda: received.extend(iter(lambda: os.read(pipe.source, 4096), b"")))
     reader.start()
@@ -56,6 +63,24 @@ def test_beyond_the_limit_droppable_lines_are_counted_and_the_rest_is_kept(pipe:
     writer.close()
 
     assert pipe.read_all() == b"12345678\n(3 missing)\nan event\n"
+
+
+@given(st.lists(LINES | st.none()), st.integers(0, 60))
+def test_a_backlog_gives_back_what_it_was_given(steps: list[bytes | None], limit: int) -> None:
+    """In order and in whole lines, through memory and file alike; None stands for `take`."""
+    backlog = _Backlog(limit)
+    taken = []
+    for step in steps:
+        if step is None:
+            taken.append(backlog.take())
+        else:
+            backlog.append(step)
+        assert backlog._memory_bytes <= limit
+    while backlog.size:
+        taken.append(backlog.take())
+
+    assert b"".join(taken) == b"".join(step for step in steps if step is not None)
+    assert all(piece.endswith(b"\n") for piece in taken if piece)
 
 
 def test_lines_missing_at_the_very_end_are_told_too(pipe: Pipe) -> None:

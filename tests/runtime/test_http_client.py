@@ -198,6 +198,17 @@ def test_PROBE_24_an_endless_body_is_read_up_to_ten_kibibytes_and_cut_off():
     assert run(test) == Response(200, "", b"x" * MAX_BODY_BYTES, None)
 
 
+def test_PROBE_24_ten_kibibytes_are_not_waited_beyond():
+    """A server that stalls after them has answered."""
+
+    async def test() -> Response:
+        head = b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n"
+        async with serving(Silent(head + b"x" * MAX_BODY_BYTES)) as port:
+            return await get(f"http://127.0.0.1:{port}/", ())
+
+    assert run(test).body_error is None
+
+
 @pytest.mark.parametrize(
     ("start", "piece"),
     [
@@ -236,7 +247,7 @@ def test_PROBE_24_an_endless_chunked_body_of_next_to_nothing_is_cut_off():
     response = run(test)
 
     assert response.body_error is None
-    assert set(response.body) == set(b"x")
+    assert 0 < len(response.body) < 50
 
 
 def test_PROBE_20_a_head_that_drips_runs_into_the_timeout():
@@ -475,7 +486,9 @@ def test_PROBE_25_no_path_or_header_value_breaks_out_of_its_line(path: str, valu
     assert isinstance(server.next_event(), h11.EndOfMessage)
 
 
-@pytest.mark.parametrize("header", [("X-A", "1\r\nX-B: 2"), ("X A", "1"), ("X-A\r\nX-B", "1"), ("", "1")])
+@pytest.mark.parametrize(
+    "header", [("X-A", "1\r\nX-B: 2"), ("X-A", "1\n"), ("X A", "1"), ("X-A\r\nX-B", "1"), ("", "1")]
+)
 def test_PROBE_25_a_header_that_would_break_the_request_is_not_sent(header: tuple[str, str]):
     """The error says so, and the server is not even connected to."""
     with pytest.raises(RequestError, match="invalid request: Illegal header"):

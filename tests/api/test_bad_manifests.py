@@ -1,0 +1,387 @@
+"""Whatever is wrong with a manifest is told with its field path and its place, all of it at once."""
+
+# ruff: noqa: E501 (a table reads best with one case a line)
+
+import io
+import itertools
+import textwrap
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from minikubelet.api.errors import ManifestError
+from minikubelet.api.manifest import load
+
+
+def faults(text):
+    """(path, line, column, message) of everything that is wrong."""
+    with pytest.raises(ManifestError) as caught:
+        load(["-"], stdin=io.StringIO(textwrap.dedent(text)))
+    return [(error.path, error.line, error.column, error.message) for error in caught.value.errors]
+
+
+def pod(container="", spec="", metadata="name: p"):
+    """A pod with more fields for its container and its spec."""
+    lines = [
+        "apiVersion: v1",
+        "kind: Pod",
+        f"metadata: {{{metadata}}}",
+        "spec:",
+        "  containers:",
+        "  - name: c",
+    ]
+    lines += [f"    {line}" for line in textwrap.dedent(container).strip().splitlines()]
+    lines += [f"  {line}" for line in textwrap.dedent(spec).strip().splitlines()]
+    return "\n".join(lines) + "\n"
+
+
+def job(spec="", restart_policy="Never", metadata="name: j"):
+    """A job with more fields."""
+    template = f"{{spec: {{restartPolicy: {restart_policy}, containers: [{{name: c}}]}}}}"
+    lines = [
+        "apiVersion: batch/v1",
+        "kind: Job",
+        f"metadata: {{{metadata}}}",
+        "spec:",
+        f"  template: {template}",
+    ]
+    lines += [f"  {line}" for line in textwrap.dedent(spec).strip().splitlines()]
+    return "\n".join(lines) + "\n"
+
+
+# field path, part of the message, text; § marks the place that the fault is told at
+FORM = [
+    ("spec.containers[0].comand", 'did you mean "command"?', pod("§comand: [x]")),
+    ("spec.containers[0].Image", 'did you mean "image"?', pod("§Image: x")),
+    ("spec.containers[0].workingdir", 'did you mean "workingDir"?', pod("§workingdir: /")),
+    ("spec.containers[0].nodeName", "it belongs to spec", pod("§nodeName: x")),
+    ("spec.containers[0].zzz", "unknown field", pod("§zzz: 1")),
+    ("spec.replicas", "unknown field", pod(spec="§replicas: 1")),
+    ("spec.containers[0].image", "given twice, first in line 7", pod("image: a\n§image: b")),
+    ("metadata.labels[a]", "given twice", pod(metadata="name: p, labels: {a: b, §a: c}")),
+    ("spec.containers[0].env[0].value", 'got the number 8080; quote it: "8080"', pod("env: [{name: A, value: §8080}]")),
+    ("spec.containers[0].env[0].value", 'got the boolean yes; quote it: "yes"', pod("env: [{name: A, value: §yes}]")),
+    ("metadata.labels[v]", 'got the number 1.10; quote it: "1.10"', pod(metadata="name: p, labels: {v: §1.10}")),
+    ("spec.containers[0].command", 'write it as a list: ["sleep", "5"]', pod("command: §sleep 5")),
+    ("spec.containers[0].args[0]", "expected a string, got an object", pod("args: [§{a: b}]")),
+    ("spec.containers[0].env", "expected a list, got an object", pod("§env:\n  A: b")),
+    ("spec.containers[0].tty", "expected true or false, got the string", pod('tty: §"true"')),
+    ("spec.terminationGracePeriodSeconds", "expected an integer", pod(spec="terminationGracePeriodSeconds: §soon")),
+    ("spec.terminationGracePeriodSeconds", "expected an integer", pod(spec="terminationGracePeriodSeconds: §1.5")),
+    ("spec.priority", "does not fit into 32 bits", pod(spec="priority: §3000000000")),
+    ("spec.containers[0].ports[0].containerPort", "remove the quotes", pod('ports:\n- containerPort: §"80"')),
+    ("spec.containers[0].resources.limits[cpu]", "must be a quantity", pod("resources: {limits: {cpu: §lots}}")),
+    ("spec.containers[0].livenessProbe.tcpSocket.port", "integer", pod("livenessProbe: {tcpSocket: {port: §1.5}}")),
+    ("spec.volumes[0].nfs", "Forbidden: there is no storage", pod(spec="volumes:\n- {name: v, §nfs: {server: x}}")),
+    ("spec.ephemeralContainers", "Forbidden: they are added", pod(spec="§ephemeralContainers: [{name: x}]")),
+    ("spec.containers", "given twice", pod(spec="§containers: []")),
+]  # fmt: skip
+
+# VALID-* and what else the API server checks
+SENSE = [
+    ("spec.containers[0].name", "RFC 1123 label", pod().replace("name: c", "name: §Bad_Name")),
+    ("metadata.name", "RFC 1123 subdomain", pod(metadata="name: §-p")),
+    ("metadata.name", "no more than 253", pod(metadata=f"name: §{'x' * 254}")),
+    ("metadata.labels[a b]", "alphanumeric", pod(metadata='name: p, labels: {"a b": §c}')),
+    ("metadata.labels[a]", "label value", pod(metadata="name: p, labels: {a: §-b}")),
+    ("metadata.namespace", "RFC 1123 label", pod(metadata="name: p, namespace: §A")),
+    ("spec.restartPolicy", 'supported values: "Always", "Never", "OnFailure"', pod(spec="restartPolicy: §Maybe")),
+    ("spec.hostname", "RFC 1123 label", pod(spec="hostname: §under_score")),
+    ("spec.activeDeadlineSeconds", "between 1 and", pod(spec="activeDeadlineSeconds: §0")),
+    ("spec.os.name", "Linux host", pod(spec="os: {name: §windows}")),
+    ("spec.dnsPolicy", "Unsupported value", pod(spec="dnsPolicy: §Nope")),
+    ("spec.securityContext.runAsUser", "between 0 and", pod(spec="securityContext: {runAsUser: §-1}")),
+    ("spec.containers[0].imagePullPolicy", "Unsupported value", pod("imagePullPolicy: §Sometimes")),
+    ("spec.containers[0].terminationMessagePolicy", "Unsupported value", pod("terminationMessagePolicy: §x")),
+    ("spec.containers[0].restartPolicy", "Unsupported value", pod("restartPolicy: §x")),
+    ("spec.containers[0].restartPolicy", "Required value", pod("restartPolicyRules: [{action: Restart, exitCodes: {operator: In}}]").replace("name: c", "§name: c")),
+    ("spec.containers[0].restartPolicyRules[0].exitCodes", "Required value", pod("restartPolicy: Never\nrestartPolicyRules: [§{action: Restart}]")),
+    ("spec.containers[0].env[0].name", "printable ASCII", pod('env: [{name: §"a=b"}]')),
+    ("spec.containers[0].env[0].valueFrom", "must specify one of", pod("env: [{name: A, §valueFrom: {}}]")),
+    ("spec.containers[0].env[0].valueFrom", "when `value` is not empty", pod("env: [{name: A, value: x, §valueFrom: {fieldRef: {fieldPath: metadata.name}}}]")),
+    ("spec.containers[0].env[0].valueFrom.fieldRef.fieldPath", "Unsupported value", pod("env: [{name: A, valueFrom: {fieldRef: {fieldPath: §spec.nodename}}}]")),
+    ("spec.containers[0].env[0].valueFrom.resourceFieldRef.resource", "Unsupported value", pod("env: [{name: A, valueFrom: {resourceFieldRef: {resource: §cpu}}}]")),
+    ("spec.containers[0].envFrom[0]", "must specify one of", pod("envFrom: [§{prefix: A}]")),
+    ("spec.containers[0].volumeMounts[0].name", 'Not found: "v"', pod("volumeMounts: [{name: §v, mountPath: /v}]")),
+    ("spec.containers[0].ports[1].name", "Duplicate value", pod("ports: [{containerPort: 1, name: a}, {containerPort: 2, name: §a}]")),
+    ("spec.containers[0].ports[0].containerPort", "between 1 and 65535", pod("ports: [{containerPort: §70000}]")),
+    ("spec.containers[0].ports[0].name", "at least one letter", pod("ports: [{name: §'1', containerPort: 1}]")),
+    ("spec.containers[0].resources.requests[cpu]", "less than or equal to cpu limit of 1", pod("resources: {requests: {cpu: §2}, limits: {cpu: 1}}")),
+    ("spec.containers[0].resources.limits[gpu]", "standard resource", pod("resources: {limits: {gpu: §1}}")),
+    ("spec.containers[0].livenessProbe", "must specify a handler type", pod("§livenessProbe: {periodSeconds: 1}")),
+    ("spec.containers[0].livenessProbe.tcpSocket", "more than 1 handler type", pod("livenessProbe: {exec: {command: [a]}, §tcpSocket: {port: 1}}")),
+    ("spec.containers[0].livenessProbe.httpGet.port", "between 1 and 65535", pod("livenessProbe: {httpGet: {port: §0}}")),
+    ("spec.containers[0].livenessProbe.successThreshold", "must be 1", pod("livenessProbe: {exec: {command: [a]}, successThreshold: §3}")),
+    ("spec.containers[0].readinessProbe.terminationGracePeriodSeconds", "must not be set for readinessProbes", pod("readinessProbe: {exec: {command: [a]}, terminationGracePeriodSeconds: §1}")),
+    ("spec.containers[0].lifecycle.preStop.sleep.seconds", "less than or equal to terminationGracePeriodSeconds (30)", pod("lifecycle: {preStop: {sleep: {seconds: §31}}}")),
+    ("spec.containers[0].lifecycle.stopSignal", "spec.os.name", pod("lifecycle: {stopSignal: §SIGUSR1}")),
+    ("spec.volumes[0].hostPath", "more than 1 volume type", pod(spec="volumes: [{name: v, emptyDir: {}, §hostPath: {path: /}}]")),
+    ("spec.volumes[0].hostPath.type", "Unsupported value", pod(spec="volumes: [{name: v, hostPath: {path: /, type: §x}}]")),
+    ("spec.volumes[0].configMap.items[0].path", "must not contain '..'", pod(spec="volumes: [{name: v, configMap: {name: c, items: [{path: §a/../b, key: k}]}}]")),
+    ("spec.volumes[0].secret.defaultMode", "0777", pod(spec="volumes: [{name: v, secret: {secretName: s, defaultMode: §01000}}]")),
+    ("spec.volumes[1].name", "Duplicate value", pod(spec="volumes: [{name: v}, {name:    §v}]")),
+    ("spec.initContainers[0].readinessProbe", "without restartPolicy=Always", pod(spec="initContainers: [{name: i, §readinessProbe: {exec: {command: [a]}}}]")),
+    ("spec.initContainers[0].name", "Duplicate value", pod(spec="initContainers: [{name: §c}]")),
+    ("spec.template.spec.restartPolicy", 'valid values: "OnFailure", "Never"', job(restart_policy="§Always")),
+    ("spec.completions", "greater than or equal to 0", job("completions: §-1")),
+    ("spec.completions", "Required value: when completion mode is Indexed", job("completionMode: Indexed\nparallelism: 1").replace("spec:\n", "§spec:\n", 1)),
+    ("spec.completionMode", "Unsupported value", job("completionMode: §Sideways")),
+    ("spec.podFailurePolicy.rules[0].onExitCodes.values", "must be ordered", job("podFailurePolicy: {rules: [{action: Ignore, onExitCodes: {operator: In, §values: [2, 1]}}]}")),
+    ("spec.successPolicy.rules[0].succeededIndexes", "not below completions (2)", job("completions: 2\ncompletionMode: Indexed\nsuccessPolicy: {rules: [{succeededIndexes: §0-2}]}")),
+    ("spec.maxFailedIndexes", "less than or equal to completions", job("completionMode: Indexed\ncompletions: 1\nmaxFailedIndexes: §2\nbackoffLimitPerIndex: 1")),
+    ("metadata.name", "no more than 63", job(metadata=f"name: §{'x' * 64}")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "words", "marked"), FORM + SENSE, ids=itertools.count())
+def test_a_fault_is_told_with_path_and_place(path, words, marked):
+    before, after = marked.split("§")
+    line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+
+    ((found, *place, message),) = faults(before + after)
+
+    assert (found, place) == (path, [line, column])
+    assert words in message
+
+
+def test_all_faults_are_told_at_once_in_the_order_of_the_file():
+    text = """\
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: P}
+        spec:
+          restartPolicy: Sometimes
+          containers:
+          - name: Bad_Name
+            comand: [x]
+          - name: main
+            env: [{name: A, value: 1}]
+            terminationMessagePolicy: Shout
+        ---
+        apiVersion: v1
+        kind: Pod
+        metadata: {
+        ---
+        apiVersion: v1
+        kind: Secret
+        metadata: {name: s}
+        data: {k: "not base64!"}
+        """
+
+    assert [(path, line) for path, line, _, _ in faults(text)] == [
+        ("metadata.name", 3),
+        ("spec.restartPolicy", 5),
+        ("spec.containers[0].name", 7),
+        ("spec.containers[0].comand", 8),
+        ("spec.containers[1].env[0].value", 10),
+        ("spec.containers[1].terminationMessagePolicy", 11),
+        ("", 16),
+        ("data[k]", 20),
+    ]
+
+
+def test_a_wrong_value_is_not_told_again_as_a_missing_one():
+    assert [path for path, *_ in faults(pod().replace("name: c", "name: 5"))] == ["spec.containers[0].name"]
+
+
+def test_errors_name_file_place_object_and_path(tmp_path):
+    file = tmp_path / "web.yaml"
+    file.write_text(pod("comand: [x]"))
+
+    with pytest.raises(ManifestError) as caught:
+        load([str(file)])
+
+    assert str(caught.value) == (
+        f'{file}:7:5: Pod default/p: spec.containers[0].comand: unknown field; did you mean "command"?'
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "words"),
+    [
+        ("kind: Pod\n", "apiVersion", "for a Pod it is v1"),
+        ("apiVersion: v1\n", "kind", "Required value"),
+        ("apiVersion: v1\nkind: pod\n", "kind", 'did you mean "Pod"?'),
+        ("apiVersion: batch/v1\nkind: Jobs\n", "kind", 'did you mean "Job"?'),
+        ("apiVersion: extensions/v1beta1\nkind: Deployment\n", "apiVersion", 'supported values: "apps/v1"'),
+        ("- a\n- b\n", "", "expected an object"),
+        ("apiVersion: v1\nkind: List\nitems: {}\n", "items", "expected a list"),
+        ("apiVersion: v1\nkind: List\nitem: []\nitems: []\n", "item", "unknown field"),
+        ("# nothing\n", "", "nothing to run"),
+        ("apiVersion: v1\nkind: Service\nmetadata: {name: s}\n", "", "passed over: Service"),
+        ("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: s}\n", "", "nothing to run"),
+    ],
+)
+def test_what_is_no_manifest(text, path, words):
+    ((found, _, _, message),) = faults(text)
+
+    assert found == path
+    assert words in message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "apiVersion: v1\nkind: Pod\nmetadata:\n  name: {{ .Release.Name }}\n",
+        'apiVersion: v1\nkind: Pod\nmetadata:\n  name: "{{ .Release.Name }}"\nspec: {containers: [{name: c}]}\n',
+        "apiVersion: v1\nkind: Pod\n{{- if .Values.x }}\nmetadata: {}\n{{- end }}\n",
+    ],
+)
+def test_a_template_gets_one_piece_of_advice(text):
+    ((_, _, _, message),) = [fault for fault in faults(text) if "render" in fault[3]]
+
+    assert "render it first, for example with `helm template`" in message
+
+
+def test_double_braces_in_a_good_manifest_are_no_template():
+    manifest = load(["-"], stdin=io.StringIO(pod('args: ["{{ .Values }}"]')))
+
+    assert manifest.pods[0].obj.spec.containers[0].args == ("{{ .Values }}",)
+
+
+@pytest.mark.parametrize(
+    ("data", "path"),
+    [
+        ("data: {'': aGk=}", "data[]"),
+        ("data: {a b: aGk=}", "data[a b]"),
+        ("data: {k: hello}", "data[k]"),
+        ("type: kubernetes.io/tls\ndata: {tls.crt: aGk=}", "data[tls.key]"),
+    ],
+)
+def test_secrets(data, path):
+    ((found, *_),) = faults(f"apiVersion: v1\nkind: Secret\nmetadata: {{name: s}}\n{data}\n")
+
+    assert found == path
+
+
+def test_the_same_name_twice():
+    ((path, line, _, message),) = faults(pod() + "---\n" + pod())
+
+    assert (path, line) == ("metadata.name", 10)
+    assert message == 'Duplicate value: "p" (also in <stdin>:3)'
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("replicas: -1", "spec.replicas"),
+        ("replicas: 1", None),
+    ],
+)
+def test_controllers_are_checked_with_their_templates(text, path):
+    manifest = f"""\
+        apiVersion: apps/v1
+        kind: Deployment
+        metadata: {{name: d}}
+        spec:
+          {text}
+          selector: {{matchLabels: {{app: other}}}}
+          template:
+            metadata: {{labels: {{app: mine}}}}
+            spec: {{restartPolicy: Never, containers: [{{name: C}}]}}
+        """
+
+    expected = [
+        "spec.template.metadata.labels",
+        "spec.template.spec.restartPolicy",
+        "spec.template.spec.containers[0].name",
+    ]
+    assert [found for found, *_ in faults(manifest)] == ([path] if path else []) + expected
+
+
+@pytest.mark.parametrize(
+    ("schedule", "words"),
+    [
+        ("", "Required value"),
+        ("* * * *", "exactly 5 fields, found 4"),
+        ("60 * * * *", "not within 0-59"),
+        ("* * * foo *", "not within 1-12"),
+        ("5-1 * * * *", "runs backwards"),
+        ("*/0 * * * *", "not within"),
+        ("TZ=UTC * * * * *", "timeZone"),
+    ],
+)
+def test_schedules(schedule, words):
+    text = f"""\
+        apiVersion: batch/v1
+        kind: CronJob
+        metadata: {{name: c}}
+        spec:
+          schedule: "{schedule}"
+          jobTemplate: {{spec: {{template: {{spec: {{restartPolicy: Never, containers: [{{name: c}}]}}}}}}}}
+        """
+    ((path, line, _, message),) = faults(text)
+
+    assert (path, line) == ("spec.schedule", 5)
+    assert words in message
+
+
+_SNIPPETS = st.sampled_from(
+    [
+        "a",
+        "{",
+        "}",
+        "[",
+        "]",
+        ":",
+        "- ",
+        "\n",
+        "  ",
+        '"',
+        "'",
+        "&x ",
+        "*x ",
+        "<<: ",
+        "|",
+        "1",
+        "~",
+        "!!str ",
+        "name",
+        "#",
+    ]
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(_SNIPPETS, max_size=30).map("".join))
+def test_no_input_brings_a_traceback(noise):
+    """Whatever stands where a container's fields should."""
+    try:
+        load(["-"], stdin=io.StringIO(pod(noise)))
+    except ManifestError as error:
+        assert all(fault.message for fault in error.errors)
+
+
+_JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=4),
+    lambda below: st.lists(below, max_size=3) | st.dictionaries(st.text(max_size=4), below, max_size=3),
+    max_leaves=6,
+)
+_FIELDS = [
+    "env",
+    "ports",
+    "command",
+    "livenessProbe",
+    "lifecycle",
+    "resources",
+    "volumeMounts",
+    "restartPolicyRules",
+]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.dictionaries(st.sampled_from(_FIELDS), _JSON, min_size=1))
+def test_no_value_of_any_type_brings_a_traceback(fields):
+    import json
+
+    container = {"name": "c", **fields}
+    data = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {"containers": [container]}}
+    try:
+        load(["-"], stdin=io.StringIO(json.dumps(data)))
+    except ManifestError as error:
+        assert all(fault.path.startswith("spec.containers[0].") for fault in error.errors)
