@@ -90,7 +90,7 @@ class Table:
     def type_of(self, value: dict[str, Any]) -> str:
         if "$ref" in value:
             return self.named(value["$ref"].rsplit("/", 1)[-1])
-        kind = value.get("type")
+        kind: Any = value.get("type")
         if isinstance(kind, list):  # ["string", "null"]: a null counts as absent
             kind = kind[0]
         if kind == "array":

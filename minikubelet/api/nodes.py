@@ -177,12 +177,19 @@ class _Composer:
 
 
 def _bound_expansion(closed: list[SequenceNode | MappingNode]) -> None:
-    """Refuses a document whose aliases stand for absurdly many values (children close before parents)."""
+    """Refuses a document whose aliases stand for absurdly many values or levels.
+
+    Collections are in the order in which they closed, so children come before their parents.
+    """
     weights: dict[int, int] = {}
+    depths: dict[int, int] = {}
     for node in closed:
         parts = node.items if isinstance(node, SequenceNode) else [p for pair in node.pairs for p in pair]
-        weights[id(node)] = 1 + sum(weights.get(id(part), 1) for part in parts)
-        if weights[id(node)] > len(closed) * 50 + MAX_EXPANSION:
+        weight = weights[id(node)] = 1 + sum(weights.get(id(part), 1) for part in parts)
+        depth = depths[id(node)] = 1 + max((depths.get(id(part), 0) for part in parts), default=0)
+        if depth > MAX_DEPTH:
+            raise _Refused(node, f"nested deeper than {MAX_DEPTH} levels through aliases")
+        if weight > len(closed) * 50 + MAX_EXPANSION:
             raise _Refused(node, "aliases expand to too many values")
 
 
@@ -206,7 +213,7 @@ def _new_parser(text: str) -> Any:
 
 def _syntax_fault(error: YAMLError, composer: _Composer) -> SyntaxFault:
     if not isinstance(error, MarkedYAMLError):  # the reader's: a character that YAML does not allow
-        found = _NOT_PRINTABLE.search(composer.text)
+        found = re.search(_NOT_PRINTABLE, composer.text)
         index = found.start() if found else 0
         line = composer.skipped_lines + composer.text.count("\n", 0, index) + 1
         reason = getattr(error, "reason", None) or str(error)
@@ -224,7 +231,7 @@ def _syntax_fault(error: YAMLError, composer: _Composer) -> SyntaxFault:
     return SyntaxFault(line, mark.column + 1 if mark else 1, f"not valid YAML: {message}")
 
 
-_NOT_PRINTABLE = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+_NOT_PRINTABLE = "[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 
 
 def _line_start(text: str, line: int) -> int:
@@ -237,7 +244,9 @@ def _line_start(text: str, line: int) -> int:
     return index
 
 
-_SURROGATES = re.compile(r"(?<!\\)((?:\\\\)*)\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})", re.IGNORECASE)
+_SURROGATES = (
+    r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})"  # rarely needed
+)
 
 
 def _join_surrogates(text: str) -> str:
@@ -249,7 +258,7 @@ def _join_surrogates(text: str) -> str:
         high, low = int(match[2], 16), int(match[3], 16)
         return f"{match[1]}\\U{0x10000 + (high - 0xD800) * 0x400 + low - 0xDC00:08x}"
 
-    return _SURROGATES.sub(join, text)
+    return re.sub(_SURROGATES, join, text)
 
 
 # ------------------------------------------------------------------ scalars

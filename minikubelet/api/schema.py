@@ -377,6 +377,7 @@ class Occurrence:
     verdict: Verdict
     name: str
     "For a notice: `affinity`, `securityContext.runAsUser`. The same wherever it occurs."
+    value: Any = attrs.field(repr=False)
 
 
 _UNNAMED = frozenset(("spec", "metadata", "template", "jobTemplate", "containers", "initContainers"))
@@ -390,7 +391,7 @@ def occurring(
     rulings = _verdicts()[type_name]
     for name, value in data.items():
         here = f"{path}.{name}" if path else name
-        yield Occurrence(here, rulings[name], within + name)
+        yield Occurrence(here, rulings[name], within + name, value)
         if not has_own_verdicts_below(type_name, known[name]):
             continue
         kind = known[name].type
@@ -402,6 +403,21 @@ def occurring(
                 yield from occurring(kind.of.name, item, f"{here}[{index}]", inner)
 
 
+_HOW_IT_IS = {
+    "dnsPolicy": ("ClusterFirst", "Default"),
+    "podManagementPolicy": ("Parallel",),
+    "preemptionPolicy": ("PreemptLowerPriority",),
+    "schedulerName": ("default-scheduler",),
+    "volumeMounts.mountPropagation": ("None",),
+    "volumeMounts.recursiveReadOnly": ("Disabled", "IfPossible"),
+}
+
+
+def _is_how_it_is(one: Occurrence) -> bool:
+    """Whether ignoring the field makes no difference: it is empty, off, or asks for what it gets."""
+    return one.value is False or one.value in ("", [], {}) or one.value in _HOW_IT_IS.get(one.name, ())
+
+
 def notices(documents: Iterable[Any]) -> Sequence[Notice]:
     """What was accepted without effect, in as few words as that takes: one notice for each reason.
 
@@ -410,7 +426,7 @@ def notices(documents: Iterable[Any]) -> Sequence[Notice]:
     told: dict[str, tuple[dict[str, None], dict[str, None], str]] = {}
     for document in documents:
         for one in occurring(document.type_name, document.data):
-            if one.verdict.told:
+            if one.verdict.told and not _is_how_it_is(one):
                 names, objects, _ = told.setdefault(one.verdict.reason, ({}, {}, one.verdict.ruling))
                 names[one.name] = None
                 objects[document.origin.object] = None

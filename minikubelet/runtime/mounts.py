@@ -8,7 +8,9 @@ descriptors, and entered with `nsenter`, which executes the program in place. No
 minikubelet and the program (a shell would drop environment variables such as `spring.profile` and add
 `PWD`), set-up trouble is an exception before anything was started, and a restart, a hook or a probe costs
 one `nsenter`. As root the namespace is a mount namespace alone; otherwise it comes with a user namespace in
-which the caller keeps its uid and the program has no capabilities.
+which the caller keeps its uid and the program has no capabilities (root that may not mount on the host has
+those of the user namespace). In a user namespace setuid programs such as sudo have no effect, and files of
+other users appear to belong to nobody.
 """
 
 import errno

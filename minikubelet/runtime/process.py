@@ -41,6 +41,9 @@ OUTPUT_LIMIT = 10 * 1024
 KILL_TIMEOUT = 5.0
 "Seconds that the end of the supervisor waits for those it killed; only the kernel can hold them longer."
 
+EXECVE_TIMEOUT = 0.2
+"Seconds that an orphan may take in execve before it is taken for a stranger; microseconds, but for load."
+
 CATCHABLE = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
 "What a child gets back to the defaults, for Python ignores SIGPIPE, and nohup SIGHUP."
 
@@ -804,14 +807,7 @@ def _children(pid: int, threads: Iterable[int]) -> list[bytes]:
 
     Orphans come to the first thread of their subreaper. Empty for a process that is gone.
     """
-    found: list[bytes] = []
-    for thread in threads:
-        try:
-            with open(f"/proc/{pid}/task/{thread}/children", "rb", buffering=0) as file:
-                found += file.readall().split()
-        except (FileNotFoundError, ProcessLookupError):
-            pass
-    return found
+    return [child for thread in threads for child in _read(pid, f"task/{thread}/children").split()]
 
 
 def _descendants(pid: int) -> dict[int, str]:
@@ -841,28 +837,33 @@ class _Stat(NamedTuple):
 
 
 def _read_stat(pid: int) -> _Stat | None:
-    try:
-        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
-            fields = (
-                file.readall().rpartition(b")")[2].decode().split()
-            )  # the name before it may hold anything
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    return _Stat(fields[0], int(fields[3]), fields[19])
+    fields = _read(pid, "stat").rpartition(b")")[2].decode().split()  # the name before it may hold anything
+    return _Stat(fields[0], int(fields[3]), fields[19]) if fields else None
 
 
 def _read_marker(pid: int) -> str:
     """The value of `MARKER` in the environment a process was started with; empty if it cannot be known."""
-    try:
-        for _ in range(20):  # within execve the new environment is not there yet
-            with open(f"/proc/{pid}/environ", "rb", buffering=0) as file:
-                if environ := file.readall():
-                    break
-            os.sched_yield()
-    except OSError:
-        return ""
+    deadline = monotonic() + EXECVE_TIMEOUT
+    while True:
+        is_set_up = _read(pid, "cmdline") != b""
+        environ = _read(pid, "environ")
+        if environ or is_set_up or monotonic() > deadline:
+            break
+        stat = _read_stat(pid)
+        if stat is None or stat.state in "ZX":
+            break
+        os.sched_yield()  # within execve neither is there yet, and nothing tells when they are
     start = b"\0%b=" % MARKER.encode()
     return (b"\0" + environ).partition(start)[2].partition(b"\0")[0].decode(errors="replace")
+
+
+def _read(pid: int, name: str) -> bytes:
+    """A file of /proc; empty when the process is gone or we may not look."""
+    try:
+        with open(f"/proc/{pid}/{name}", "rb", buffering=0) as file:
+            return file.readall()
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return b""
 
 
 def _output_inodes(pid: int) -> set[int]:

@@ -148,3 +148,24 @@ def test_a_long_list_of_objects_is_cut_short():
     manifest = load(["-"], stdin=io.StringIO("---".join(POD % f"p{i}" for i in range(5))))
 
     assert str(manifest.notices[0]).startswith("Pod default/p0, Pod default/p1, Pod default/p2 and 2 more: ")
+
+
+def test_what_asks_for_how_it_is_needs_no_notice():
+    """`kubectl get -o yaml` spells every default out."""
+    text = (
+        POD.split("spec:")[0] % "p"
+        + """
+spec:
+  dnsPolicy: ClusterFirst
+  schedulerName: default-scheduler
+  tolerations: []
+  securityContext: {}
+  containers:
+  - name: c
+    tty: false
+    securityContext: {privileged: false}
+    volumeMounts: []
+"""
+    )
+
+    assert load(["-"], stdin=io.StringIO(text)).notices == ()

@@ -147,6 +147,16 @@ def test_aliases_that_multiply_are_bounded():
     assert "aliases expand" in fault.message
 
 
+@pytest.mark.parametrize("link", ["[*a{}]", "{{<<: *a{}}}", "{{x: *a{}}}"])
+def test_aliases_that_nest_are_bounded(link):
+    text = "a0: &a0 {}\n" + "".join(f"a{i}: &a{i} {link.format(i - 1)}\n" for i in range(1, 3000))
+
+    (fault,) = nodes.parse(text)
+
+    assert isinstance(fault, SyntaxFault)
+    assert fault.line == 101
+
+
 def test_ordinary_aliases_are_not_bounded():
     text = "env: &env [{name: A, value: b}]\ncopies:\n" + "- *env\n" * 500
 
