@@ -43,12 +43,13 @@ from minikubelet.runtime.mounts import (
     MountError,
     MountNamespace,
     MountPoints,
+    cannot_honour,
     honourable_without_namespace,
     mount_support,
 )
 from minikubelet.runtime.process import CommandResult, LocalProcess, Reaper, User, run_command
 from minikubelet.runtime.reactor import Reactor
-from minikubelet.runtime.termination_message import TerminationMessage
+from minikubelet.runtime.termination_message import DEFAULT_PATH, TerminationMessage
 from minikubelet.runtime.users import find_user
 from minikubelet.runtime.volumes import container_mounts, prepare_volumes, remove_volumes
 
@@ -136,7 +137,10 @@ class LocalRuntime:
         for namespace in home.namespaces.values():
             namespace.close()
         self._mount_points.release(pod.metadata.uid)
-        remove_volumes(pod, home.directory)
+        try:
+            remove_volumes(pod, home.directory)
+        except OSError as error:
+            self._notice(f"{error.filename} of pod {pod.key} cannot be removed: {error.strerror}")
         rmtree(home.directory, ignore_errors=True)
 
     # ------------------------------------------------------------------ containers
@@ -209,16 +213,18 @@ class LocalRuntime:
         if support.kind == "none":
             for mount in mounts:
                 if not honourable_without_namespace(mount):
-                    raise StartError("CreateContainerError", f"cannot mount at {mount.target}")
+                    raise StartError("CreateContainerError", cannot_honour(mount, support))
             return None
-        mounts.append(Mount(last_words.file, container.termination_message_path))
+        mounts.append(Mount(last_words.file, last_words.path))
         known = home.namespaces.get(container.name)
         if known is not None and known.mounts == tuple(mounts):
             return known
         if known is not None:
-            known.close()
+            home.namespaces.pop(container.name).close()
         try:
-            self._mount_points.ensure(pod.metadata.uid, mounts)
+            # The default path lies in /dev, where nothing is to be left even for a moment.
+            own_places = [mount for mount in mounts if mount.target != DEFAULT_PATH]
+            self._mount_points.ensure(pod.metadata.uid, own_places)
             made = MountNamespace.make(mounts, home.of(container.name), support)
         except (MountError, OSError) as error:
             raise StartError("CreateContainerError", str(error)) from error
@@ -274,7 +280,11 @@ class _Place:
         """The words that execute `argv` in this place. Raises `OSError` as execve(2) would (LOCAL-3)."""
         if self.namespace is None:
             return argv
-        self.namespace.find_program(argv[0], self.env["PATH"], self.working_dir)
+        try:
+            self.namespace.find_program(argv[0], self.env["PATH"], self.working_dir)
+        except OSError as error:
+            error.filename = argv[0]
+            raise
         return self.namespace.command(argv, self.working_dir, self.user)
 
 

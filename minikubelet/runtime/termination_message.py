@@ -5,6 +5,7 @@ mount namespace anyway or asks for a path of its own, so that pods do not meet i
 """
 
 import os
+import posixpath
 from pathlib import Path
 
 import attrs
@@ -24,11 +25,15 @@ class TerminationMessage:
     container: Container
 
     @property
+    def path(self) -> str:
+        """Where the container finds it."""
+        return posixpath.normpath("/" + self.container.termination_message_path.lstrip("/"))
+
+    @property
     def wants_mount(self) -> bool:
         """Is it worth a mount namespace of its own? The default path is, if the manifest speaks of it."""
-        path = self.container.termination_message_path
         words = (*self.container.command, *self.container.args)
-        return path != DEFAULT_PATH or any(DEFAULT_PATH in word for word in words)
+        return self.path != DEFAULT_PATH or any(DEFAULT_PATH in word for word in words)
 
     def renew(self) -> None:
         """A fresh empty file that the container may write whoever it runs as."""
