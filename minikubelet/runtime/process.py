@@ -273,7 +273,6 @@ class ProcessTree:
         if status is None:
             return
         self.reaper.reactor.unwatch(self._pidfd)
-        self.reaper.explained = True
         self.exit_code = status.si_status + (0 if status.si_code == os.CLD_EXITED else 128)
         self._main_ended()
 
@@ -623,8 +622,6 @@ class Reaper:
 
     def __init__(self, reactor: Reactor) -> None:
         self.reactor = reactor
-        self.explained = False
-        "A death was noticed by its pidfd, so the next SIGCHLD is no news."
         above = os.environ.get(MARKER, "")
         self._marker_prefix = above and above + ":"
         self._session = os.getsid(0)
@@ -688,7 +685,6 @@ class Reaper:
 
     def lay_down(self, orphan: _Orphan) -> None:
         """It has been reaped; its children are ours now."""
-        self.explained = True
         self._orphans.discard(orphan)
         self._known.discard(b"%d" % orphan.pid)
         self.look_again()
@@ -759,13 +755,12 @@ class Reaper:
 
     def _notice_signal(self) -> None:
         os.eventfd_read(self._child_died)
-        self.reactor.defer(self._explain_signal)
+        self.reactor.defer(self._check_zombies)
 
-    def _explain_signal(self) -> None:
-        """A death that no pidfd told of must be that of a process we do not know yet."""
-        if not self.explained:
+    def _check_zombies(self) -> None:
+        """Those whose pidfds we have are reaped by now: who is dead still is an orphan not found yet."""
+        if not self._looking and _have_zombie():
             self.look_again()
-        self.explained = False
 
 
 _Handler = Callable[[int, FrameType | None], object] | int | None
@@ -792,6 +787,13 @@ def _open_standard_fds() -> None:
     while (fd := os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)) <= 2:
         pass
     os.close(fd)
+
+
+def _have_zombie() -> bool:
+    try:
+        return os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:  # no children at all
+        return False
 
 
 def _kill_group(group: int) -> None:
