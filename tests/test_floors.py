@@ -1,0 +1,61 @@
+"""The architecture, held: five floors, imports go down only, and decisions stay pure."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "minikubelet"
+FLOORS = ["api", "lifecycle", "runtime", "kubelet", "cli"]
+MODULES = [path for floor in FLOORS for path in sorted((PACKAGE / floor).glob("*.py"))]
+
+# Pure modules may name signals and say what they are typed with, but not reach for the world.
+IMPURE = {
+    "asyncio",
+    "logging",
+    "os",
+    "pathlib",
+    "random",
+    "socket",
+    "subprocess",
+    "threading",
+    "time",
+    "trio",
+}
+
+
+def imports(path: Path, *, at_start: bool) -> Iterator[str]:
+    """Names of imported modules; `at_start` leaves out what is only loaded when a function is called."""
+    tree = ast.parse(path.read_text())
+    nodes = tree.body if at_start else list(ast.walk(tree))
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: f"{p.parent.name}/{p.name}")
+def test_a_module_imports_from_its_own_floor_or_below(path):
+    own = FLOORS.index(path.parent.name)
+    for name in imports(path, at_start=False):
+        parts = name.split(".")
+        if parts[0] == "minikubelet" and len(parts) > 1:
+            assert FLOORS.index(parts[1]) <= own, f"{path.name} reaches up to {name}"
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "lifecycle").glob("*.py")), ids=lambda p: p.name)
+def test_decisions_know_no_world(path):
+    assert not IMPURE & set(imports(path, at_start=False))
+
+
+@pytest.mark.parametrize("module", ["minikubelet.cli.run", "minikubelet.kubelet.kubelet", "minikubelet"])
+def test_the_way_to_the_first_spawn_loads_neither_trio_nor_ssl(module):
+    """LOCAL start-up: the first container starts before the slow libraries are loaded."""
+    import subprocess
+
+    program = f"import {module}, sys; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert not {"trio", "ssl", "asyncio", "http.client", "hypothesis"} & set(loaded.stdout.split())
