@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import assume, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -409,9 +409,11 @@ class AnyHistory(RuleBasedStateMachine):
         self.host.close_books()
         self.conditions: list[str] = []
 
+    def unfinished_pods(self) -> list[str]:
+        return [key for key, hosted in self.host.pods.items() if not hosted.reading.is_finished]
+
     def unfinished(self, choice: int) -> str:
-        keys = [key for key, hosted in self.host.pods.items() if not hosted.reading.is_finished]
-        assume(keys)
+        keys = self.unfinished_pods()
         return keys[choice % len(keys)]
 
     def change(self, key: str, **reading: Any) -> None:
@@ -427,19 +429,23 @@ class AnyHistory(RuleBasedStateMachine):
 
     # ------------------------------------------------------------------ what may happen
 
+    @precondition(unfinished_pods)
     @rule(choice=st.integers(0, 20), ready=st.booleans(), restarts=st.integers(0, 1))
     def runs(self, choice: int, ready: bool, restarts: int) -> None:
         key = self.unfinished(choice)
         self.change(key, phase="Running", ready=ready, restarts=restarts)
 
+    @precondition(unfinished_pods)
     @rule(choice=st.integers(0, 20))
     def succeeds(self, choice: int) -> None:
         self.end(self.unfinished(choice), 0)
 
+    @precondition(unfinished_pods)
     @rule(choice=st.integers(0, 20), code=st.sampled_from([1, 1, 1, IGNORED, FATAL]))
     def fails(self, choice: int, code: int) -> None:
         self.end(self.unfinished(choice), code)
 
+    @precondition(unfinished_pods)
     @rule(choice=st.integers(0, 20))
     def is_deleted_by_somebody(self, choice: int) -> None:
         key = self.unfinished(choice)
@@ -541,8 +547,7 @@ class AnyHistory(RuleBasedStateMachine):
         for _ in range(100):
             if self.host.worker.is_finished:
                 break
-            keys = [key for key, hosted in self.host.pods.items() if not hosted.reading.is_finished]
-            if keys:
+            if keys := self.unfinished_pods():
                 self.end(keys[0], 0)
             else:
                 assert self.host.worker.alarm < inf, "nothing left to wait for"
