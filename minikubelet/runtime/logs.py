@@ -63,9 +63,10 @@ class CriEncoder:
         return pieces
 
     def finish(self, now: bytes) -> Sequence[bytes]:
-        """The stream has ended; a line without newline ends as a full one (LOG-3)."""
+        """The stream has ended. A last line without newline stays a partial one, as containerd and conmon
+        write it: so the file tells every byte of the output (TMSG-3)."""
         rest, self._rest = self._rest, b""
-        return (now + self._full, rest, b"\n") if rest else ()
+        return (now + self._partial, rest, b"\n") if rest else ()
 
     def _encode_long(self, data: bytes, now: bytes) -> Sequence[bytes]:
         partial, full = now + self._partial, now + self._full
@@ -111,7 +112,6 @@ class ContainerLog:
         "_max_bytes",
         "_max_files",
         "_on_loss",
-        "_rotated_at",
         "_sink",
         "_size",
         "_torn",
@@ -143,7 +143,6 @@ class ContainerLog:
         "`lost_bytes` before the loss under way; None while all is well."
         self._torn = False
         "The file ends inside an entry, because the disk was full."
-        self._rotated_at = ""
         if attempt >= 2:
             remove_attempts(directory, attempt - 2)
         try:
@@ -217,11 +216,7 @@ class ContainerLog:
 
     def _rotate(self) -> None:
         """LOG-6. At most once a second, because of the names; LOG-5 allows files to overshoot."""
-        stamp = strftime("%Y%m%d-%H%M%S", gmtime())
-        if stamp == self._rotated_at:
-            return
-        self._rotated_at = stamp
-        rotated = f"{self.path}.{stamp}"
+        rotated = f"{self.path}.{strftime('%Y%m%d-%H%M%S', gmtime())}"
         try:
             if os.path.exists(rotated):
                 return
@@ -313,17 +308,14 @@ def tail(path: str, max_lines: int = 80, max_bytes: int = 2048) -> str:
 
     Empty when there is no log.
     """
-    window = max_bytes + max_lines * 64 + LINE_LIMIT + 64  # the first entry in it may be cut
+    window = max_bytes + max_lines * 64 + LINE_LIMIT + 64  # enough without the first entry, which may be cut
     try:
         with open(path, "rb") as log:
             size = log.seek(0, os.SEEK_END)
-            start = max(0, size - window)
-            log.seek(start)
+            log.seek(max(0, size - window))
             entries = log.read().split(b"\n")[:-1]
     except OSError:
         return ""
-    if start:
-        del entries[0]
     content = b""
     for entry in entries[-max_lines:]:
         fields = entry.split(b" ", 3)  # time, stream, tag, content

@@ -44,6 +44,7 @@ class Reactor:
         """Serve what is ready now, waiting up to `timeout` seconds for it; how many callbacks were run.
 
         An exception of a callback is passed on; descriptors it kept from being served are served next time.
+        A Unix signal that comes just before the waiting begins does not end it (under trio it would).
         """
         callbacks = self._callbacks
         ready = [(fd, callbacks[fd]) for fd, _ in self._epoll.poll(timeout)]

@@ -1,6 +1,7 @@
 """Real processes: how they start, what they say, how they end, and that nothing of them is left."""
 
 import errno
+import fcntl
 import os
 import select
 import signal
@@ -117,7 +118,7 @@ class Supervisor:
         deadline = time.monotonic() + PATIENCE
         while not condition():
             assert time.monotonic() < deadline, "it did not happen"
-            self.reactor.run_once(deadline - time.monotonic())
+            self.reactor.run_once(0.1)  # a SIGCHLD that comes just before it waits does not wake it
 
     def run(self, *argv: str) -> Instance:
         instance = self.start(*argv)
@@ -166,7 +167,8 @@ def exists(pid: int) -> bool:
 
 
 def children() -> set[int]:
-    return {int(pid) for pid in process._children(os.getpid(), [os.getpid()])}
+    threads = map(int, os.listdir("/proc/self/task"))
+    return set(process._children(os.getpid(), threads))
 
 
 # ------------------------------------------------------------------ exit codes
@@ -399,6 +401,18 @@ def test_a_full_pipe_is_read_when_its_writer_is_dead(supervisor: Supervisor) -> 
 
     assert instance.said("stdout") == b"123456789\n" * 6000
     assert instance.said("stderr") == b"abcdefghi\n" * 6000
+
+
+def test_more_than_one_read_is_left_in_a_pipe(supervisor: Supervisor) -> None:
+    """LOCAL-2: the end of the main process is seen while a pipe still holds 300,000 bytes."""
+    go = supervisor.fifo("go")
+    instance = supervisor.shell(f"read line <{go}; yes 123456789 | head -c 300000")
+    fcntl.fcntl(instance.process._pipes[0]._fd, fcntl.F_SETPIPE_SZ, 1 << 20)
+    go.say()
+    os.waitid(os.P_PID, instance.process.pid, os.WEXITED | os.WNOWAIT)
+    supervisor.wait(lambda: instance.exits)
+
+    assert instance.said("stdout") == b"123456789\n" * 30000
 
 
 def test_binary_output_is_kept(supervisor: Supervisor) -> None:
@@ -740,6 +754,31 @@ def test_a_hooks_leftovers_may_stay_until_the_container_ends(supervisor: Supervi
     supervisor.wait(lambda: container.exits)
 
     assert (written, alive, exists(left)) == ("0", True, False)
+
+
+def test_a_hooks_daemon_found_before_the_hook_ends_goes_to_the_container(supervisor: Supervisor) -> None:
+    """TERM-17."""
+    container = supervisor.start("sleep", "1000")
+    results: list[CommandResult] = []
+    pid, go = supervisor.fifo("pid"), supervisor.fifo("go")
+    daemon = f"(setsid sh -c 'echo $$ >{pid}; exec sleep 1000' &)"
+    Command.start(
+        container.process,
+        ["sh", "-c", f"{daemon}; read line <{go}"],
+        env=ENV,
+        cwd="/",
+        done=results.append,
+        keep_leftovers=True,
+    )
+    left = int(pid.hear())
+    supervisor.run("true")  # so that orphans are looked for
+    go.say()
+    supervisor.wait(lambda: results)
+    alive = exists(left)
+    container.process.signal(signal.SIGTERM)
+    supervisor.wait(lambda: container.exits)
+
+    assert (alive, exists(left)) == (True, False)
 
 
 def test_time_that_runs_out_kills_all_of_a_command(supervisor: Supervisor) -> None:
