@@ -20,7 +20,8 @@ from statistics import median
 import trio
 
 from minikubelet.runtime.logs import ContainerLog
-from minikubelet.runtime.process import LocalProcess, Reaper
+from minikubelet.runtime.process import LocalProcess
+from minikubelet.runtime.reaper import Reaper
 from minikubelet.runtime.reactor import Reactor
 
 LINE = (b"0123456789abcdefghijklmnopqrstuvwxyz" * 3)[:99] + b"\n"

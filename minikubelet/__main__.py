@@ -2,7 +2,10 @@
 
 import sys
 
-from minikubelet.cli.main import main
-
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        from minikubelet.cli.main import main
+
+        sys.exit(main())
+    except KeyboardInterrupt:  # while that was being imported
+        sys.exit(130)

@@ -32,6 +32,7 @@ ROOTS = (
     ("core", "ReplicationController"),
     ("core", "ConfigMap"),
     ("core", "Secret"),
+    ("core", "Service"),
 )
 
 HEADER = '''\

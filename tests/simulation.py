@@ -13,6 +13,8 @@ from minikubelet.api.meta import ObjectMeta
 from minikubelet.api.pod import Container, Lifecycle, LifecycleHandler, Pod, PodSpec, Probe, SleepAction
 from minikubelet.api.pod_status import ContainerStatus, PodCondition
 from minikubelet.kubelet.kubelet import Kubelet
+from minikubelet.lifecycle.clock import Clock
+from minikubelet.lifecycle.plan import plan
 from minikubelet.lifecycle.settings import LifecycleSettings
 from minikubelet.runtime.simulated import Script, SimulatedRuntime, Trace
 
@@ -139,7 +141,9 @@ def run(
             events.append(event)
 
         def changed(self, key: str) -> None:
-            statuses.append((trio.current_time() - began, kubelet.pod(key)))
+            now = trio.current_time()
+            assert not list(plan(kubelet.worker(key).record, Clock(now))), "CORE-3: planning again changes it"
+            statuses.append((now - began, kubelet.pod(key)))
 
     async def main() -> Recording:
         nonlocal began, kubelet

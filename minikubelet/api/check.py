@@ -7,7 +7,7 @@ Whether values make sense is for `validation` to say.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -22,6 +22,7 @@ from minikubelet.api.nodes import (
     is_merge,
     key_text,
     resolve,
+    resolve_plain,
 )
 from minikubelet.api.quantity import parse_quantity
 
@@ -34,6 +35,8 @@ class Fault:
     message: str
     line: int = 0
     column: int = 0
+    meant: str = ""
+    "Path of the field that an unknown one probably stands for, so that nobody need miss it."
 
 
 def decode(node: Node, type_name: str) -> tuple[dict[str, Any], list[Fault]]:
@@ -71,7 +74,7 @@ class _Decoder:
 
     def object(self, node: Node, type_name: str, path: _Step | None) -> dict[str, Any] | None:
         if not isinstance(node, MappingNode):
-            self.mismatch(node, path, "an object")
+            self.mismatch(node, path, "an object", schema.Type("object", type_name))
             return None
         known = schema.fields(type_name)
         data: dict[str, Any] = {}
@@ -79,7 +82,8 @@ class _Decoder:
             field = known.get(name)
             step = _Step(path, f".{name}", type_name)
             if field is None:
-                self.complain(key, step, f"unknown field{suggestion(name, type_name, path)}")
+                words, meant = suggestion(name, type_name, path)
+                self.faults.append(Fault(str(step), f"unknown field{words}", key.line, key.column, meant))
                 continue
             value = self.value(value_node, field.type, step)
             if value is not None:
@@ -287,53 +291,141 @@ def _described(node: Node) -> str:
 
 
 def _remedy(node: Node, expected: str, of: schema.Type | None) -> str:
-    """How to mend it, where that is plain to see."""
+    """How to mend it, where that is plain to see. `of` is the object that is expected, or a list's items."""
+    better = ""
     if not isinstance(node, ScalarNode):
-        return ""
+        if expected == "a list" and isinstance(node, MappingNode) and of is not None:
+            better = _as_list(node, of)
+        return f"; {better}" if better else ""
     value = resolve(node)
-    if expected == "a string":
-        return f'; quote it: "{node.text}"' if value is not None else ""
-    if expected == "a list" and of is not None and of.kind == "s" and isinstance(value, str):
-        return f"; write it as a list: [{', '.join(quoted(word) for word in value.split()[:8])}]"
-    if isinstance(value, str) and not node.plain and expected in ("an integer", "true or false"):
-        from minikubelet.api.nodes import resolve_plain
-
+    if expected == "a string" and value is not None:
+        better = f'quote it: "{node.text}"'
+    elif expected == "a list" and of is not None and of.kind == "s" and isinstance(value, str):
+        better = f"write it as a list: [{', '.join(quoted(word) for word in value.split()[:8])}]"
+    elif expected == "an object" and of is not None:
+        better = _as_object(value, of)
+    elif isinstance(value, str) and not node.plain:
         bare = resolve_plain(value)
-        if isinstance(bare, bool) if expected == "true or false" else type(bare) is int:
-            return "; remove the quotes"
+        if (expected == "true or false" and isinstance(bare, bool)) or (
+            expected == "an integer" and type(bare) is int
+        ):
+            better = "remove the quotes"
+    return f"; {better}" if better else ""
+
+
+def _as_list(node: MappingNode, of: schema.Type) -> str:
+    """An object in the place of a list: its only item, or its entries as items."""
+    names = [key_text(key) or "" for key, _ in node.pairs]
+    if of.kind == "object" and names and schema.fields(of.name).keys() >= set(names):
+        return f"put '- ' in front of {quoted(names[0])}"
+    if of.name == "EnvVar" and node.pairs and isinstance(node.pairs[0][1], ScalarNode):
+        return f"write it as a list: [{{name: {names[0]}, value: {quoted(node.pairs[0][1].text)}}}, ...]"
     return ""
 
 
-def suggestion(name: str, type_name: str, path: _Step | None) -> str:
-    """`; did you mean "command"?`, or where a field of that name belongs."""
+def _as_object(value: Scalar, of: schema.Type) -> str:
+    """A scalar in the place of an object that people write short elsewhere."""
+    if of.name == "EnvVar" and isinstance(value, str) and "=" in value:
+        name, _, text = value.partition("=")
+        return f"write it as {{name: {name}, value: {quoted(text)}}}"
+    if of.name == "ContainerPort" and type(value) is int:
+        return f"write it as {{containerPort: {value}}}"
+    return ""
+
+
+_OTHER_NAMES = {
+    "cmd": "command",
+    "entrypoint": "command",
+    "environment": "env",
+    "env_file": "envFrom",
+    "expose": "ports",
+    "healthcheck": "livenessProbe",
+    "restart": "restartPolicy",
+    "working_dir": "workingDir",
+    "sidecars": "initContainers",
+}
+"What other tools call a field, or what people call it."
+
+
+def suggestion(name: str, type_name: str, path: _Step | None) -> tuple[str, str]:
+    """`; did you mean "command"?`, or where a field of that name belongs; and the path of that field."""
+    known = schema.fields(type_name)
+    near = _same_field(name, known)
+    if near is None:
+        step = path
+        while step is not None:  # a level too deep
+            if step.type_name and name in schema.fields(step.type_name):
+                owner = str(step.above or "")
+                return f"; it belongs to {owner or 'the object itself'}", _joined(owner, name)
+            step = step.above
+        for below in _paths_to(name, type_name, 4):  # not deep enough
+            owner = _joined(str(path or ""), below)
+            return f"; it belongs to {owner}", _joined(owner, name)
+        near = _similar_field(name, known)
+    if near is None:
+        amounts = type_name == "ResourceRequirements" and name in ("cpu", "memory", "ephemeral-storage")
+        return ("; it belongs to limits or requests" if amounts else ""), ""
+    return f'; did you mean "{near}"?', _joined(str(path or ""), near)
+
+
+def _joined(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _same_field(name: str, known: Mapping[str, schema.Field]) -> str | None:
+    """The field that was certainly meant: in other letters, by another name, or by the end of its own."""
+    lower = name.lower()
+    for other in known:
+        if other.lower() == lower:
+            return other
+    if (other := _OTHER_NAMES.get(lower, "")) in known:
+        return other
+    ends = [other for other in known if other.endswith(name[:1].upper() + name[1:])]  # `port`: containerPort
+    required = [other for other in ends if known[other].required]
+    likely = required or [other for other in ends if len(name) > len(other) / 3]
+    return likely[0] if len(likely) == 1 else None
+
+
+def _similar_field(name: str, known: Mapping[str, schema.Field]) -> str | None:
     import difflib
 
-    known = schema.fields(type_name)
     by_lower = {other.lower(): other for other in known}
-    if name.lower() in by_lower:
-        return f'; did you mean "{by_lower[name.lower()]}"?'
-    step = path
-    while step is not None:  # a level too deep
-        if step.type_name and name in schema.fields(step.type_name):
-            return f"; it belongs to {step.above or 'the object itself'}"
-        step = step.above
-    if type_name in schema.KINDS or known.keys() & {"template", "jobTemplate"}:  # not deep enough
-        for below in _paths_to(name, type_name, 4):
-            return f"; it belongs to {path}{below}" if path else f"; it belongs to {below[1:]}"
     near = difflib.get_close_matches(name, known, 1, 0.75) or difflib.get_close_matches(
-        name.lower(), by_lower, 1
+        name.lower(), (*by_lower, *(other for other in _OTHER_NAMES if _OTHER_NAMES[other] in known)), 1
     )
-    return f'; did you mean "{by_lower.get(near[0], near[0])}"?' if near else ""
+    return by_lower.get(near[0]) or _OTHER_NAMES.get(near[0], near[0]) if near else None
 
 
 def _paths_to(name: str, type_name: str, depth: int) -> Iterator[str]:
-    """Paths from a type down to an object that has the field, nearest first, lists left aside."""
-    wanted = ("spec", "template", "jobTemplate", "metadata")
-    objects = [field for field in schema.fields(type_name).values() if field.name in wanted]
-    for field in objects:
-        if name in schema.fields(field.type.name):
-            yield f".{field.name}"
+    """Paths from a type down to an object that has the field, nearest first.
+
+    Of lists only the containers count: what is written into a pod often belongs into one of them.
+    """
+    inner = {
+        field.name: field.type
+        for field in schema.fields(type_name).values()
+        if field.name in _FIELDS_THAT_NEST or (type_name, field.name) in _PLACES_TO_FORGET
+    }
+    for field, kind in inner.items():
+        below = kind.of or kind
+        if below.kind == "object" and name in schema.fields(below.name):
+            yield field if kind.of is None else f"{field}[0]"
     if depth > 1:
-        for field in objects:
-            for below in _paths_to(name, field.type.name, depth - 1):
-                yield f".{field.name}{below}"
+        for field, kind in inner.items():
+            if kind.kind == "object":
+                for below_it in _paths_to(name, kind.name, depth - 1):
+                    yield f"{field}.{below_it}"
+
+
+_FIELDS_THAT_NEST = frozenset(("spec", "template", "jobTemplate", "metadata"))
+_PLACES_TO_FORGET = frozenset(
+    (
+        ("EnvVar", "valueFrom"),
+        ("PodSpec", "containers"),
+        ("PodSpec", "securityContext"),
+        ("Container", "securityContext"),
+        ("Container", "lifecycle"),
+        ("ResourceRequirements", "limits"),
+        ("Probe", "httpGet"),
+    )
+)

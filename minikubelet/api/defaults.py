@@ -139,6 +139,25 @@ def default_job(job: Data) -> None:
                 del pattern["status"]
 
 
+def default_cron_job(spec: Data) -> None:
+    """Of a CronJob's spec."""
+    template = spec.setdefault("jobTemplate", {})
+    default_job(template)
+    template["metadata"]["namespace"] = ""  # the owner's is what counts
+    if not spec.get("concurrencyPolicy"):
+        spec.pop("concurrencyPolicy", None)
+
+
+def default_service(service: Data) -> None:
+    spec = service.setdefault("spec", {})
+    for name in ("type", "sessionAffinity"):
+        if not spec.get(name):
+            spec.pop(name, None)
+    for port in spec.get("ports", ()):
+        if not port.get("protocol"):
+            port.pop("protocol", None)
+
+
 def with_defaults(obj: T) -> T:
     """A Pod or a Job made in Python, as the API server would hand it back."""
     from minikubelet.api.codec import from_wire, to_wire

@@ -40,10 +40,13 @@ class Notice:
     "The objects it is about, `Pod default/web`, in the order of the files."
 
     def __str__(self) -> str:
+        return f"{self.subjects}: {self.message}" if self.objects else self.message
+
+    @property
+    def subjects(self) -> str:
+        """The objects, in as much as a line can hold."""
         shown = ", ".join(self.objects[:3])
-        if len(self.objects) > 3:
-            shown += f" and {len(self.objects) - 3} more"
-        return f"{shown}: {self.message}" if shown else self.message
+        return f"{shown} and {len(self.objects) - 3} more" if len(self.objects) > 3 else shown
 
 
 @attrs.frozen

@@ -18,7 +18,13 @@ from minikubelet.api import schema
 from minikubelet.api.check import Fault, decode, quoted
 from minikubelet.api.codec import from_wire
 from minikubelet.api.config import ConfigMap, Secret
-from minikubelet.api.defaults import default_job, default_pod, default_pod_template
+from minikubelet.api.defaults import (
+    default_cron_job,
+    default_job,
+    default_pod,
+    default_pod_template,
+    default_service,
+)
 from minikubelet.api.errors import FieldError, ManifestError, Notice, Origin
 from minikubelet.api.job import Job
 from minikubelet.api.meta import ObjectMeta
@@ -35,12 +41,15 @@ from minikubelet.api.nodes import (
 )
 from minikubelet.api.pod import Pod, PodTemplateSpec
 from minikubelet.api.rules import Complaint, duplicate, required, unsupported
-from minikubelet.api.templates import Names, job_of, pods_of, with_claim_volumes
+from minikubelet.api.templates import Names, pods_of, with_claim_volumes
 from minikubelet.api.validation import validate_config_map, validate_pod, validate_secret
-from minikubelet.api.validation_jobs import validate_controller, validate_cron_job, validate_job
+from minikubelet.api.validation_jobs import validate_controller, validate_job
 
 if TYPE_CHECKING:
     import random as random_module
+
+    from minikubelet.api.cron_job import CronJob
+    from minikubelet.api.service import Service
 
 T = TypeVar("T")
 
@@ -56,7 +65,7 @@ class Loaded(Generic[T]):
 
     obj: T
     origin: Origin
-    "Its prefix leads to the pod, also for a Job: `spec.template.`."
+    "Its prefix leads to the pod, if it makes pods, also for a Job: `spec.template.`."
 
 
 @attrs.frozen
@@ -74,6 +83,8 @@ class Document:
 class Manifest:
     pods: tuple[Loaded[Pod], ...] = ()
     jobs: tuple[Loaded[Job], ...] = ()
+    cron_jobs: tuple[Loaded[CronJob], ...] = ()
+    services: tuple[Loaded[Service], ...] = ()
     config_maps: Mapping[str, ConfigMap] = attrs.Factory(dict)
     "By `namespace/name`."
     secrets: Mapping[str, Secret] = attrs.Factory(dict)
@@ -86,18 +97,22 @@ def load(
     sources: Sequence[str],
     *,
     stdin: TextIO | None = None,
+    run_now: bool = False,
+    to_run: bool = True,
     random: random_module.Random | None = None,
     now: float | None = None,
 ) -> Manifest:
     """Read files, directories (their *.yaml, *.yml and *.json, not deeper ones) and `-`, which is `stdin`.
 
+    `run_now` takes each CronJob for the one Job that it would start now; otherwise it is kept as it is.
+    `to_run` makes it a fault if there is nothing to run, such as a ConfigMap alone.
     `random` draws generated names, `now` is the time for names that tell it, in seconds since the Unix epoch.
     Raises ManifestError with every fault of every file.
     """
-    loader = _Loader(Names(random), now)
+    loader = _Loader(Names(random), run_now, now)
     for file, text in _read(sources, stdin, loader.errors):
         loader.read(file, text)
-    return loader.finish()
+    return loader.finish(sources, to_run)
 
 
 # ------------------------------------------------------------------ files
@@ -108,19 +123,10 @@ def _read(
 ) -> Iterator[tuple[str, str]]:
     """Name and text of each file; what cannot be read goes to `errors`."""
     for source in sources:
-        if source == "-":
-            try:
-                text = "" if stdin is None else stdin.read()
-                text.encode()  # undecodable bytes may have become lone surrogates
-            except UnicodeError:
-                errors.append(FieldError("<stdin>", 0, 0, "", "", "not UTF-8 text"))
-            else:
-                yield "<stdin>", text
-            continue
         try:
-            files = _files_of(source)
+            files = [_STDIN] if source == "-" else _files_of(source)
         except OSError as error:
-            errors.append(FieldError(source, 0, 0, "", "", _reason(error)))
+            errors.append(FieldError(source or "''", 0, 0, "", "", _reason(error)))
             continue
         if not files:
             errors.append(
@@ -128,15 +134,28 @@ def _read(
             )
         for file in files:
             try:
-                with open(file, "rb") as stream:
-                    text = stream.read().decode().removeprefix("\ufeff")
+                data = _bytes_of(stdin if source == "-" else file)
+                yield file, data.decode().removeprefix("\ufeff")
             except OSError as error:
-                errors.append(FieldError(file, 0, 0, "", "", _reason(error)))
+                errors.append(FieldError(file or "''", 0, 0, "", "", _reason(error)))
             except UnicodeDecodeError as error:
                 line = error.object.count(b"\n", 0, error.start) + 1
                 errors.append(FieldError(file, line, 1, "", "", "not UTF-8 text"))
-            else:
-                yield file, text
+
+
+_STDIN = "<stdin>"
+
+
+def _bytes_of(source: str | TextIO | None) -> bytes:
+    """What a file, or standard input, holds, whatever the locale makes of it; nothing if that is closed."""
+    if source is None:
+        return b""
+    if isinstance(source, str):
+        with open(source, "rb") as stream:
+            return stream.read()
+    raw = getattr(source, "buffer", None)  # StringIO has none
+    data: bytes = source.read().encode() if raw is None else raw.read()
+    return data
 
 
 def _files_of(source: str) -> list[str]:
@@ -158,12 +177,15 @@ _OUR_GROUPS = ("", "apps", "batch", "extensions")
 
 
 class _Loader:
-    def __init__(self, names: Names, now: float | None) -> None:
+    def __init__(self, names: Names, run_now: bool, now: float | None) -> None:
         self.names = names
+        self.run_now = run_now
         self.now = now
         self.errors: list[FieldError] = []
         self.pods: list[Loaded[Pod]] = []
         self.jobs: list[Loaded[Job]] = []
+        self.cron_jobs: list[Loaded[CronJob]] = []
+        self.services: list[Loaded[Service]] = []
         self.config_maps: dict[str, ConfigMap] = {}
         self.secrets: dict[str, Secret] = {}
         self.passed_over: dict[str, list[str]] = {}
@@ -181,11 +203,14 @@ class _Loader:
         mine = sorted(dict.fromkeys(self.errors[before:]), key=lambda error: (error.line, error.column))
         self.errors[before:] = _advised(file, text, mine)
 
-    def finish(self) -> Manifest:
-        if not self.runnable and not self.errors:
+    def finish(self, sources: Sequence[str], to_run: bool) -> Manifest:
+        is_enough = self.runnable or (not to_run and (self.documents or self.passed_over))
+        if not is_enough and not self.errors:
+            place = ", ".join(_STDIN if source == "-" else source for source in sources)
             kinds = "Pod, Job, CronJob, " + ", ".join(CONTROLLERS)
             others = f"; passed over: {', '.join(self.passed_over)}" if self.passed_over else ""
-            self.errors.append(FieldError("input", 0, 0, "", "", f"nothing to run: no {kinds}{others}"))
+            nothing = "nothing to run" if to_run else "nothing to check"
+            self.errors.append(FieldError(place, 0, 0, "", "", f"{nothing}: no {kinds}{others}"))
         if self.errors:
             raise ManifestError(self.errors)
         passed = [
@@ -195,6 +220,8 @@ class _Loader:
         return Manifest(
             tuple(self.pods),
             tuple(self.jobs),
+            tuple(self.cron_jobs),
+            tuple(self.services),
             self.config_maps,
             self.secrets,
             (*passed, *schema.notices(self.documents)),
@@ -217,12 +244,14 @@ class _Loader:
             self._list(file, root, kind, api_version)
         elif kind in schema.KINDS and schema.KINDS[kind] == api_version:
             self._object(file, root, kind, label)
+        elif not kind:
+            self._complain(file, root, label, "kind", required(_other_format(root)))
         elif (fault := _kind_fault(kind, api_version)) is not None:
             where = _child_of(root, fault[0]) or root
             self._complain(file, where, label, *fault)
         else:
             foreign = f"{kind} of {api_version}" if kind in schema.KINDS else kind
-            self.passed_over.setdefault(foreign, []).append(label)
+            self.passed_over.setdefault(foreign, []).append(_label(kind, root, namespace=""))
 
     def _list(self, file: str, root: MappingNode, kind: str, api_version: str) -> None:
         """`kind: List`, whose items say what they are, or a PodList and the like, whose items need not."""
@@ -245,7 +274,7 @@ class _Loader:
         data.setdefault("metadata", {})
         document = Document(kind, _copied(data), origin)
         self.documents.append(document)
-        bad = [fault.path for fault in faults]
+        bad = [path for fault in faults for path in (fault.path, fault.meant) if path]
         for one in schema.occurring(kind, data):
             if one.verdict.ruling == "refused":
                 faults.append(Fault(one.path, f"Forbidden: {one.verdict.reason}"))
@@ -259,9 +288,9 @@ class _Loader:
         faults += [
             Fault(path, message)
             for path, message in self._make(kind, data, origin)
-            if not any(path == other or path.startswith((f"{other}.", f"{other}[")) for other in bad)
+            if not _is_consequence(path, message, bad)
         ]
-        self.runnable = self.runnable or kind not in ("ConfigMap", "Secret")
+        self.runnable = self.runnable or kind not in ("ConfigMap", "Secret", "Service")
         for fault in faults:
             if fault.line:
                 self.errors.append(
@@ -299,24 +328,44 @@ class _Loader:
             secret = attrs.evolve(secret, data={**secret.data, **plain}, type=secret.type or "Opaque")
             self.secrets[f"{meta.namespace}/{meta.name}"] = secret
             return [*validate_secret(secret), *self._taken(kind, meta, origin)]
+        if kind == "Service":
+            return [*self._make_service(meta, data, origin), *self._taken(kind, meta, origin)]
         spec = data.setdefault("spec", {})
         if kind == "CronJob":
             return [*self._make_cron_job(meta, spec, origin), *self._taken(kind, meta, origin)]
         return [*self._make_pods(kind, meta, spec, origin), *self._taken(kind, meta, origin)]
 
-    def _make_cron_job(self, meta: ObjectMeta, spec: dict[str, Any], origin: Origin) -> Iterable[Complaint]:
-        template = spec.setdefault("jobTemplate", {})
-        default_job(template)
-        template_meta = from_wire(template["metadata"], ObjectMeta)
-        now = self.now
-        if now is None:
-            import time
+    def _make_service(self, meta: ObjectMeta, data: dict[str, Any], origin: Origin) -> Iterable[Complaint]:
+        from minikubelet.api.service import Service
+        from minikubelet.api.validation_services import validate_service
 
-            now = time.time()
-        whole = {"metadata": {}, "spec": template["spec"]}
-        job = job_of(meta, template_meta, from_wire(whole, Job).spec, self.names, now)
-        self.jobs.append(Loaded(job, attrs.evolve(origin, prefix="spec.jobTemplate.spec.template.")))
-        return validate_cron_job(meta, spec, job.spec)
+        default_service(data)
+        service = attrs.evolve(from_wire(data, Service), metadata=meta)
+        self.services.append(Loaded(service, origin))
+        return validate_service(service)
+
+    def _make_cron_job(self, meta: ObjectMeta, spec: dict[str, Any], origin: Origin) -> Iterable[Complaint]:
+        from minikubelet.api.cron_job import CronJob, CronJobSpec
+        from minikubelet.api.validation_cron_jobs import validate_cron_job
+
+        default_cron_job(spec)
+        cron_job = CronJob(meta, from_wire(spec, CronJobSpec))
+        complaints = validate_cron_job(cron_job)
+        here = attrs.evolve(origin, prefix="spec.jobTemplate.spec.template.")
+        if not self.run_now:
+            self.cron_jobs.append(Loaded(cron_job, here))
+        elif not complaints:
+            self.jobs.append(Loaded(self._job_now(cron_job), here))
+        return complaints
+
+    def _job_now(self, cron_job: CronJob) -> Job:
+        from time import time
+
+        from minikubelet.api.cron_job import job_at
+
+        owner = attrs.evolve(cron_job.metadata, uid=self.names.uid())
+        now = time() if self.now is None else self.now
+        return job_at(attrs.evolve(cron_job, metadata=owner), now // 60 * 60)
 
     def _make_pods(
         self, kind: str, meta: ObjectMeta, spec: dict[str, Any], origin: Origin
@@ -350,6 +399,16 @@ class _Loader:
         self.errors.append(FieldError(file, node.line, node.column, label, path, message))
 
 
+def _is_consequence(path: str, message: str, bad: Sequence[str]) -> bool:
+    """Whether a complaint only says that what has another fault already could not be read."""
+    asks_for_more = message.startswith(("Required value", 'Invalid value: "": must specify one of'))
+    return any(_is_below(path, other) or (asks_for_more and _is_below(other, path)) for other in bad)
+
+
+def _is_below(path: str, above: str) -> bool:
+    return path == above or path.startswith((f"{above}.", f"{above}["))
+
+
 _SET_BY_THE_SYSTEM = {
     "uid",
     "creationTimestamp",
@@ -373,30 +432,57 @@ def _copied(data: Any) -> Any:
 
 def _kind_fault(kind: str, api_version: str) -> Complaint | None:
     """Why an object cannot be read although it looks like one of ours; None for kinds of other people."""
-    group = api_version.rpartition("/")[0]
-    if not kind:
-        return "kind", required()
-    by_lower = {known.lower(): known for known in schema.KINDS}
-    known = by_lower.get(kind.lower())
+    known = next((one for one in schema.KINDS if one.lower() == kind.lower()), None)
+    if not api_version:
+        return "apiVersion", required(f"for a {known} it is {schema.KINDS[known]}" if known else "")
     if known is None:
-        if not api_version:
-            return "apiVersion", required()
-        near = _near_kind(kind, by_lower) if group in _OUR_GROUPS and api_version != "v1" else None
-        return ("kind", f"Unsupported value: {quoted(kind)}; did you mean {quoted(near)}?") if near else None
+        return _strange_kind_fault(kind, api_version)
     if known != kind:
         return "kind", f"Unsupported value: {quoted(kind)}; did you mean {quoted(known)}?"
-    if not api_version:
-        return "apiVersion", required(f"for a {kind} it is {schema.KINDS[kind]}")
-    if group in _OUR_GROUPS:
+    if api_version.rpartition("/")[0] in _OUR_GROUPS:
         return "apiVersion", unsupported(api_version, (schema.KINDS[kind],))
     return None
 
 
-def _near_kind(kind: str, by_lower: Mapping[str, str]) -> str | None:
+_FURTHER_KINDS = {
+    "v1": "Binding ComponentStatus Endpoints Event LimitRange List Namespace Node PersistentVolume "
+    "PersistentVolumeClaim PodTemplate ResourceQuota ServiceAccount",
+    "apps/v1": "ControllerRevision",
+    "batch/v1": "",
+}
+"What else there is in the groups that we read from."
+
+
+def _strange_kind_fault(kind: str, api_version: str) -> Complaint | None:
+    further = _FURTHER_KINDS.get(api_version)
+    if kind.endswith("List") or (further is not None and kind in further.split()):
+        return None
+    if further is None and api_version.rpartition("/")[0] not in _OUR_GROUPS:
+        return None
     import difflib
 
-    near = difflib.get_close_matches(kind.lower(), by_lower, 1, 0.85)
-    return by_lower[near[0]] if near else None
+    near = difflib.get_close_matches(kind, schema.KINDS, 1, 0.8)
+    if further is None and not near:
+        return None
+    why = f": there is no such kind in {api_version}" if further is not None else ""
+    hint = f"; did you mean {quoted(near[0])}?" if near else ""
+    return "kind", f"Unsupported value: {quoted(kind)}{why}{hint}"
+
+
+_IMAGES_FILE_FIELDS = {"entrypoint", "cmd", "env", "workingDir", "user", "pathPrefix"}
+
+
+def _other_format(root: MappingNode) -> str:
+    """What a file without a kind seems to be."""
+    if _child_of(root, "services") is not None:
+        return "this looks like a Compose file, not like a Kubernetes manifest"
+    values = [value for _, value in root.pairs]
+    if values and all(
+        isinstance(value, MappingNode) and {key_text(key) for key, _ in value.pairs} <= _IMAGES_FILE_FIELDS
+        for value in values
+    ):
+        return "this looks like an images file; name it with --images"
+    return ""
 
 
 def _child_of(node: Node, name: str) -> Node | None:
@@ -413,16 +499,21 @@ def _text_of(node: Node, name: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _label(kind: str, root: Node) -> str:
-    """`Pod default/web`, as far as it is known."""
+def _label(kind: str, root: Node, namespace: str = "default") -> str:
+    """`Pod default/web`, as far as it is known; `namespace` is for an object that names none."""
     metadata = _child_of(root, "metadata")
-    if metadata is None:
+    name, generate_name = (
+        _child_of(metadata, field) if metadata else None for field in ("name", "generateName")
+    )
+    text = ""
+    if isinstance(name, ScalarNode) and name.text:
+        text = name.text
+    elif isinstance(generate_name, ScalarNode) and generate_name.text:
+        text = f"{generate_name.text}*"
+    if metadata is None or not text:
         return kind
-    name = _text_of(metadata, "name")
-    generate_name = _text_of(metadata, "generateName")
-    if not name and generate_name:
-        name = f"{generate_name}*"
-    return f"{kind} {_text_of(metadata, 'namespace') or 'default'}/{name}".strip() if name else kind
+    namespace = _text_of(metadata, "namespace") or namespace
+    return f"{kind} {namespace}/{text}".strip() if namespace else f"{kind} {text}".strip()
 
 
 def _advised(file: str, text: str, errors: list[FieldError]) -> list[FieldError]:

@@ -223,12 +223,41 @@ def _syntax_fault(error: YAMLError, composer: _Composer) -> SyntaxFault:
     if context and began and mark and began.line != mark.line:
         context += f" from line {began.line + composer.skipped_lines + 1} on"
     message = ", ".join(part for part in (context, error.problem) if part)
-    if error.problem and "cannot start any token" in error.problem:
-        message += " (a tab, or a value that must be quoted)"
+    hint = _hint(error.problem or "", context or "", _character_at(composer.text, mark))
+    if hint is not None:
+        message += f" ({hint})"
     line = (
         (mark.line if mark else composer.document_line - composer.skipped_lines) + composer.skipped_lines + 1
     )
     return SyntaxFault(line, mark.column + 1 if mark else 1, f"not valid YAML: {message}")
+
+
+def _character_at(text: str, mark: Any) -> str:
+    if mark is None:
+        return ""
+    index = _line_start(text, mark.line) + mark.column
+    return text[index : index + 1]
+
+
+def _hint(problem: str, context: str, character: str) -> str | None:
+    """What the parser's words usually come from."""
+    if "cannot start any token" in problem:
+        if character == "\t":
+            return "a tab; YAML is indented with spaces"
+        return f"a value that begins with {character} must be quoted"
+    if "mapping values are not allowed" in problem:
+        return "a line that is indented too far, or a value with ': ' in it that must be quoted"
+    if "tab character" in problem:
+        return "YAML is indented with spaces"
+    if "quoted scalar" in context:
+        return "the quote that opens there is never closed"
+    if "expected ','" in problem:
+        return "a missing comma, or a bracket that is never closed"
+    if "expected ':'" in problem:
+        return "neither `name: value` nor a `- ` item"
+    if "did not find expected key" in problem or "'-' indicator" in problem:
+        return "a line that is not indented like those above it"
+    return None
 
 
 _NOT_PRINTABLE = "[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"

@@ -354,6 +354,12 @@ class ProjectedVolumeSource:
 
 
 @attrs.frozen
+class PersistentVolumeClaimVolumeSource:
+    claim_name: str
+    read_only: bool = False
+
+
+@attrs.frozen
 class Volume:
     """Exactly one source is set (VALID-2, DEF-4); other kinds of source are refused on loading."""
 
@@ -364,6 +370,8 @@ class Volume:
     secret: SecretVolumeSource | None = None
     downward_api: DownwardAPIVolumeSource | None = None
     projected: ProjectedVolumeSource | None = None
+    persistent_volume_claim: PersistentVolumeClaimVolumeSource | None = None
+    ephemeral: Json = None
 
 
 # ------------------------------------------------------------------ the pod

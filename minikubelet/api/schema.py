@@ -21,14 +21,17 @@ __all__ = ["KINDS", "Field", "Occurrence", "Type", "Verdict", "fields", "notices
 Ruling = Literal["honoured", "emulated", "ignored", "refused"]
 
 _SCHEDULER = "there is no scheduler, every pod runs on this host"
-_SECURITY = "not enforced, processes run as the user who runs minikubelet"
+_SECURITY = "not enforced, the host's own rules apply"
+_IDS = "by root; without root, as far as a user namespace can show it"
 _LIMITS = "not enforced; the downward API and the QoS class know it"
 _SYSTEM = "set by the system"
 _ROLL_OUT = "there is no roll-out"
 _ALPHA = "alpha, newer than what minikubelet implements"
-_STORAGE = "there is no storage to attach; use hostPath"
+_STORAGE = "there is no storage to attach; use emptyDir or hostPath"
+_CLAIMED = "a directory for each claim, empty at first; what it holds goes when the run ends"
 _NAMES = "names resolve as they do on this host"
-_HOST = "processes are the host's own, as if this were true"
+_PROXY = "there is no proxy"
+_SANDBOX = "in a pod sandbox (--isolation pod); else processes are the host's own"
 _FILE_OWNER = "files belong to the user who runs minikubelet"
 
 _VERDICTS = f"""
@@ -57,13 +60,15 @@ PodTemplateSpec JobTemplateSpec
 PodSpec
   honoured   containers initContainers volumes restartPolicy terminationGracePeriodSeconds
   honoured   activeDeadlineSeconds readinessGates os
-  emulated   hostname subdomain: known as HOSTNAME and to the downward API; the host keeps its name
+  emulated   hostname subdomain: known as HOSTNAME and to the downward API; only a pod sandbox has that name
   emulated   serviceAccountName serviceAccount: a name for the downward API, there is no API server
-  emulated   hostNetwork hostPID hostIPC shareProcessNamespace: {_HOST}
+  honoured   shareProcessNamespace hostNetwork hostPID hostIPC: {_SANDBOX}
   emulated   securityContext: see its fields
-  ignored!   hostUsers: {_SECURITY}
-  ignored!   hostAliases dnsPolicy dnsConfig setHostnameAsFQDN hostnameOverride: {_NAMES}
-  ignored    enableServiceLinks: there are no Services
+  emulated   hostUsers: {_SANDBOX}; false ends capabilities at the pod, ids stay the host's
+  honoured   enableServiceLinks
+  emulated   hostAliases: in /etc/hosts of the pod, where this machine allows mount namespaces
+  ignored!   dnsConfig setHostnameAsFQDN hostnameOverride: {_NAMES}
+  emulated   dnsPolicy: says whether the names of Services are in /etc/hosts of the pod; {_NAMES}
   ignored    automountServiceAccountToken: there is no API server to talk to
   ignored    imagePullSecrets: nothing is pulled
   ignored    nodeName: the only node is this host
@@ -76,14 +81,30 @@ PodSpec
   refused    ephemeralContainers: they are added to running pods, never part of a manifest
 
 PodSecurityContext
-  ignored!   runAsUser runAsGroup runAsNonRoot fsGroup fsGroupChangePolicy: {_SECURITY}
-  ignored!   supplementalGroups supplementalGroupsPolicy sysctls: {_SECURITY}
+  honoured   runAsUser runAsGroup runAsNonRoot: {_IDS}
+  honoured   supplementalGroups supplementalGroupsPolicy fsGroup: {_IDS}
+  ignored    fsGroupChangePolicy: volumes are made for each pod, so there is nothing to compare
+  honoured   sysctls: {_SANDBOX}
   ignored!   seLinuxOptions seLinuxChangePolicy windowsOptions seccompProfile appArmorProfile: {_SECURITY}
 
 SecurityContext
-  ignored!   runAsUser runAsGroup runAsNonRoot privileged allowPrivilegeEscalation: {_SECURITY}
-  ignored!   readOnlyRootFilesystem capabilities procMount: {_SECURITY}
+  honoured   runAsUser runAsGroup runAsNonRoot: {_IDS}
+  honoured   allowPrivilegeEscalation: false is no_new_privs
+  emulated   privileged: false is no_new_privs; true gives nothing that minikubelet does not have itself
+  honoured   readOnlyRootFilesystem: in a mount namespace
+  honoured   capabilities
+  ignored!   procMount: {_SECURITY}
   ignored!   seLinuxOptions windowsOptions seccompProfile appArmorProfile: {_SECURITY}
+
+HostAlias
+  honoured   ip hostnames
+
+Capabilities
+  honoured   drop: taken from root's processes; those of others have none
+  emulated   add: takes back what drop says; nothing is given that minikubelet does not have itself
+
+Sysctl
+  honoured   name value
 
 PodReadinessGate
   honoured   conditionType
@@ -108,7 +129,7 @@ ContainerPort
 
 ResourceRequirements
   emulated   requests: {_LIMITS}
-  ignored!   limits: {_LIMITS}
+  honoured   limits: memory and cpu, where a cgroup has been delegated to minikubelet; a notice tells
   ignored!   claims: no devices are handed out
 
 EnvVar
@@ -170,17 +191,26 @@ ContainerRestartRuleOnExitCodes
   honoured   operator values
 
 VolumeMount
-  honoured   name mountPath readOnly subPath subPathExpr
-  ignored!   mountPropagation recursiveReadOnly bindMountOptions: mounts are plain directories
+  honoured   name mountPath readOnly recursiveReadOnly subPath subPathExpr
+  emulated   mountPropagation: HostToContainer as in a cluster; Bidirectional is refused
+  ignored!   bindMountOptions: alpha, newer than what minikubelet implements
 
 Volume
   honoured   name emptyDir hostPath configMap secret downwardAPI projected
-  refused    persistentVolumeClaim ephemeral csi flexVolume nfs iscsi fc: {_STORAGE}
+  emulated!  persistentVolumeClaim: {_CLAIMED}
+  emulated!  ephemeral: an empty directory of the pod, of whatever size
+  refused    csi flexVolume nfs iscsi fc: {_STORAGE}
   refused    awsElasticBlockStore azureDisk azureFile cephfs cinder flocker gcePersistentDisk: {_STORAGE}
   refused    glusterfs photonPersistentDisk portworxVolume quobyte rbd scaleIO storageos: {_STORAGE}
   refused    vsphereVolume: {_STORAGE}
   refused    gitRepo: removed from Kubernetes; clone in an init container
   refused    image: there are no images; use hostPath
+
+PersistentVolumeClaimVolumeSource
+  honoured   claimName readOnly
+
+EphemeralVolumeSource
+  ignored    volumeClaimTemplate: nothing is claimed
 
 EmptyDirVolumeSource
   ignored!   medium sizeLimit mode: an emptyDir is a plain directory
@@ -251,10 +281,8 @@ SuccessPolicyRule
   honoured   succeededIndexes succeededCount
 
 CronJobSpec
-  honoured   jobTemplate
-  emulated!  schedule: one Job is run, now
-  ignored    timeZone concurrencyPolicy startingDeadlineSeconds suspend: one Job is run, now
-  ignored    successfulJobsHistoryLimit failedJobsHistoryLimit: one Job is run, now
+  honoured   jobTemplate schedule timeZone concurrencyPolicy startingDeadlineSeconds suspend
+  honoured   successfulJobsHistoryLimit failedJobsHistoryLimit
 
 DeploymentSpec
   honoured   replicas selector template
@@ -267,14 +295,14 @@ ReplicaSetSpec ReplicationControllerSpec
 StatefulSetSpec
   honoured   replicas selector template ordinals
   emulated   serviceName: the subdomain of its pods
-  emulated!  volumeClaimTemplates: an emptyDir for each pod; what it holds goes with the pod
+  emulated!  volumeClaimTemplates: {_CLAIMED}
   ignored!   podManagementPolicy: all pods start at once
   ignored    updateStrategy minReadySeconds revisionHistoryLimit: {_ROLL_OUT}
   ignored    persistentVolumeClaimRetentionPolicy: no claims are made
 
 PersistentVolumeClaim
   honoured   metadata
-  ignored    apiVersion kind spec status: an emptyDir takes its place
+  ignored    apiVersion kind spec status: {_CLAIMED}
 
 StatefulSetOrdinals
   honoured   start
@@ -282,6 +310,25 @@ StatefulSetOrdinals
 DaemonSetSpec
   honoured   selector template
   ignored    updateStrategy minReadySeconds revisionHistoryLimit: {_ROLL_OUT}
+
+Service
+  honoured   apiVersion kind metadata spec
+  ignored    status: {_SYSTEM}
+
+ServiceSpec
+  honoured   selector
+  emulated   ports: {_PROXY}, so clients are told the ports that the pods listen on
+  emulated   type clusterIP clusterIPs: the address is 127.0.0.1, unless it is headless
+  ignored!   externalName: {_NAMES}
+  ignored!   externalIPs loadBalancerIP loadBalancerSourceRanges sessionAffinity: {_PROXY}
+  ignored    sessionAffinityConfig publishNotReadyAddresses loadBalancerClass ipFamilyPolicy: {_PROXY}
+  ignored    allocateLoadBalancerNodePorts externalTrafficPolicy internalTrafficPolicy: {_PROXY}
+  ignored    healthCheckNodePort ipFamilies trafficDistribution: {_PROXY}
+
+ServicePort
+  honoured   name port protocol targetPort
+  ignored!   nodePort: {_PROXY}
+  ignored    appProtocol: {_PROXY}
 
 LabelSelector
   honoured   matchLabels matchExpressions
@@ -404,12 +451,11 @@ def occurring(
 
 
 _HOW_IT_IS = {
-    "dnsPolicy": ("ClusterFirst", "Default"),
+    "sessionAffinity": ("None",),
     "podManagementPolicy": ("Parallel",),
     "preemptionPolicy": ("PreemptLowerPriority",),
     "schedulerName": ("default-scheduler",),
-    "volumeMounts.mountPropagation": ("None",),
-    "volumeMounts.recursiveReadOnly": ("Disabled", "IfPossible"),
+    "managedBy": ("kubernetes.io/job-controller",),
 }
 
 

@@ -25,6 +25,7 @@ KINDS = {
     "ReplicationController": "v1",
     "ConfigMap": "v1",
     "Secret": "v1",
+    "Service": "v1",
 }
 "Kind to its apiVersion."
 
@@ -42,9 +43,11 @@ TYPES = {
         "monitors!:[s] path:s readOnly:b secretFile:s secretRef:LocalObjectReference user:s"
     ),
     "CinderVolumeSource": "fsType:s readOnly:b secretRef:LocalObjectReference volumeID!:s",
+    "ClientIPConfig": "timeoutSeconds:i",
     "ClusterTrustBundleProjection": (
         "labelSelector:LabelSelector name:s optional:b path!:s signerName:s user:l"
     ),
+    "Condition": "lastTransitionTime!:t message!:s observedGeneration:l reason!:s status!:s type!:s",
     "ConfigMap": "apiVersion:s binaryData:{y} data:{s} immutable:b kind:s metadata:ObjectMeta",
     "ConfigMapEnvSource": "name:s optional:b",
     "ConfigMapKeySelector": "key!:s name:s optional:b",
@@ -175,6 +178,8 @@ TYPES = {
     "LifecycleHandler": "exec:ExecAction httpGet:HTTPGetAction sleep:SleepAction tcpSocket:TCPSocketAction",
     "LinuxContainerUser": "gid!:l supplementalGroups:[l] uid!:l",
     "ListMeta": "continue:s remainingItemCount:l resourceVersion:s selfLink:s shardInfo:ShardInfo",
+    "LoadBalancerIngress": "hostname:s ip:s ipMode:s ports:[PortStatus]",
+    "LoadBalancerStatus": "ingress:[LoadBalancerIngress]",
     "LocalObjectReference": "name:s",
     "ManagedFieldsEntry": "apiVersion:s fieldsType:s fieldsV1:j manager:s operation:s subresource:s time:t",
     "ModifyVolumeStatus": "status!:s targetVolumeAttributesClassName:s",
@@ -292,6 +297,7 @@ TYPES = {
     ),
     "PodTemplateSpec": "metadata:ObjectMeta spec:PodSpec",
     "PodVolumeHealth": "healthConditions:[VolumeHealthCondition]@status,reason lastTransitionTime:t name!:s",
+    "PortStatus": "error:s port!:i protocol!:s",
     "PortworxVolumeSource": "fsType:s readOnly:b volumeID!:s",
     "PreferredSchedulingTerm": "preference!:NodeSelectorTerm weight!:i",
     "Probe": (
@@ -346,7 +352,18 @@ TYPES = {
         "seLinuxOptions:SELinuxOptions seccompProfile:SeccompProfile "
         "windowsOptions:WindowsSecurityContextOptions"
     ),
+    "Service": "apiVersion:s kind:s metadata:ObjectMeta spec:ServiceSpec status:ServiceStatus",
     "ServiceAccountTokenProjection": "audience:s expirationSeconds:l path!:s user:l",
+    "ServicePort": "appProtocol:s name:s nodePort:i port!:i protocol:s targetPort:p",
+    "ServiceSpec": (
+        "allocateLoadBalancerNodePorts:b clusterIP:s clusterIPs:[s] externalIPs:[s] externalName:s "
+        "externalTrafficPolicy:s healthCheckNodePort:i internalTrafficPolicy:s ipFamilies:[s] "
+        "ipFamilyPolicy:s loadBalancerClass:s loadBalancerIP:s loadBalancerSourceRanges:[s] "
+        "ports:[ServicePort]@port,protocol publishNotReadyAddresses:b selector:{s} sessionAffinity:s "
+        "sessionAffinityConfig:SessionAffinityConfig trafficDistribution:s type:s"
+    ),
+    "ServiceStatus": "conditions:[Condition]@type loadBalancer:LoadBalancerStatus",
+    "SessionAffinityConfig": "clientIP:ClientIPConfig",
     "ShardInfo": "selector!:s",
     "SleepAction": "seconds!:l",
     "StatefulSet": "apiVersion:s kind:s metadata:ObjectMeta spec!:StatefulSetSpec status:StatefulSetStatus",

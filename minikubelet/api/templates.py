@@ -1,4 +1,4 @@
-"""What a controller would make of its template: pods with its names, labels and owners, or a Job.
+"""What a controller would make of its template: pods with its names, labels and owners.
 
 There is no roll-out and nothing is replaced later on: a Deployment stands for its pods as they are once it
 has settled. Hashes have the form of Kubernetes' own, not their value, which depends on how Go prints.
@@ -12,9 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from minikubelet.api.job import Job, JobSpec
-from minikubelet.api.meta import ObjectMeta, OwnerReference, format_time
-from minikubelet.api.pod import EmptyDirVolumeSource, Pod, PodSpec, PodTemplateSpec, Volume
+from minikubelet.api.meta import ObjectMeta, OwnerReference
+from minikubelet.api.pod import (
+    PersistentVolumeClaimVolumeSource,
+    Pod,
+    PodSpec,
+    PodTemplateSpec,
+    Volume,
+)
 from minikubelet.api.schema import KINDS
 
 if TYPE_CHECKING:
@@ -85,7 +90,7 @@ def _ordinal_pods(
     """A StatefulSet's pods: NAME-0 and so on, each known by its own hostname."""
     first = (spec.get("ordinals") or {}).get("start", 0)
     revision = f"{meta.name}-{template_hash(template)}"
-    common = _with_claims(template.spec, spec.get("volumeClaimTemplates") or ())
+    claims = spec.get("volumeClaimTemplates") or ()
     pods = []
     for ordinal in range(first, first + replicas):
         name = f"{meta.name}-{ordinal}"
@@ -94,23 +99,26 @@ def _ordinal_pods(
             "controller-revision-hash": revision,
             "statefulset.kubernetes.io/pod-name": name,
         }
-        pod_spec = attrs.evolve(common, hostname=name, subdomain=spec.get("serviceName") or None)
+        pod_spec = _with_claims(template.spec, claims, name)
+        pod_spec = attrs.evolve(pod_spec, hostname=name, subdomain=spec.get("serviceName") or None)
         pods.append(Pod(_pod_meta(name, f"{meta.name}-", meta, template, labels, owner), pod_spec))
     return pods
 
 
 def with_claim_volumes(template: PodTemplateSpec, claims: Sequence[Mapping[str, Any]]) -> PodTemplateSpec:
     """A StatefulSet's template with the volumes that its claim templates will become."""
-    return attrs.evolve(template, spec=_with_claims(template.spec, claims))
+    return attrs.evolve(template, spec=_with_claims(template.spec, claims, "0"))
 
 
-def _with_claims(spec: PodSpec, claims: Sequence[Mapping[str, Any]]) -> PodSpec:
-    """Each claim is an emptyDir here; it takes the place of a volume of that name."""
+def _with_claims(spec: PodSpec, claims: Sequence[Mapping[str, Any]], pod_name: str) -> PodSpec:
+    """Every pod has claims of its own, CLAIM-POD; each takes the place of a volume of the template's name."""
     claimed = [claim.get("metadata", {}).get("name", "") for claim in claims]
     kept = tuple(volume for volume in spec.volumes if volume.name not in claimed)
-    return attrs.evolve(
-        spec, volumes=kept + tuple(Volume(name, empty_dir=EmptyDirVolumeSource()) for name in claimed)
+    made = (
+        Volume(name, persistent_volume_claim=PersistentVolumeClaimVolumeSource(f"{name}-{pod_name}"))
+        for name in claimed
     )
+    return attrs.evolve(spec, volumes=(*kept, *made))
 
 
 def _pod_meta(
@@ -140,19 +148,3 @@ def template_hash(template: PodTemplateSpec) -> str:
     """A short text that is the same for equal templates, safe in names (SafeEncodeString)."""
     decimal = str(zlib.crc32(repr(template).encode()))
     return "".join(_ALPHABET[ord(digit) % len(_ALPHABET)] for digit in decimal)
-
-
-def job_of(meta: ObjectMeta, template_meta: ObjectMeta, spec: JobSpec, names: Names, now: float) -> Job:
-    """The Job that a CronJob makes now, `now` in seconds since the Unix epoch: NAME-<minutes>."""
-    minute = int(now // 60)
-    scheduled = {"batch.kubernetes.io/cronjob-scheduled-timestamp": format_time(minute * 60)}
-    return Job(
-        ObjectMeta(
-            name=f"{meta.name}-{minute}",
-            namespace=meta.namespace,
-            labels=template_meta.labels,
-            annotations={**template_meta.annotations, **scheduled},
-            owner_references=(_owner("CronJob", meta, names),),
-        ),
-        spec,
-    )

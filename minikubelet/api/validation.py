@@ -55,6 +55,7 @@ from minikubelet.api.rules import (
     required,
     unsupported,
 )
+from minikubelet.api.validation_security import validate_container_security, validate_pod_security
 
 # ------------------------------------------------------------------ metadata
 
@@ -140,7 +141,13 @@ def validate_pod_spec(spec: PodSpec, path: str) -> Complaints:
             (f"{path}.nodeSelector[{key}]", qualified_name(key)),
             (f"{path}.nodeSelector[{key}]", label_value(value)),
         )
-    yield from _validate_ids(spec.security_context, f"{path}.securityContext")
+    yield from validate_pod_security(spec.security_context, f"{path}.securityContext")
+    yield from _validate_host_namespaces(spec, path)
+    yield from _validate_dns(spec, path)
+    if spec.tolerations or spec.affinity or spec.topology_spread_constraints or spec.preemption_policy:
+        from minikubelet.api.validation_scheduling import validate_scheduling
+
+        yield from validate_scheduling(spec, path)
     if spec.resources is not None:
         yield from _validate_resources(spec.resources, f"{path}.resources")
 
@@ -168,29 +175,37 @@ def validate_pod_spec(spec: PodSpec, path: str) -> Complaints:
         yield from _validate_host_ports(container, where, spec, set())
 
 
-def _validate_ids(context: Any, path: str) -> Complaints:
-    for name, field in (
-        ("run_as_user", "runAsUser"),
-        ("run_as_group", "runAsGroup"),
-        ("fs_group", "fsGroup"),
-    ):
-        value = getattr(context, name, None)
-        if value is not None and not 0 <= value < 2**31:
-            yield f"{path}.{field}", invalid(value, "must be between 0 and 2147483647, inclusive")
-    for index, value in enumerate(getattr(context, "supplemental_groups", ())):
-        if not 0 <= value < 2**31:
-            yield (
-                f"{path}.supplementalGroups[{index}]",
-                invalid(value, "must be between 0 and 2147483647, inclusive"),
-            )
-    if getattr(context, "privileged", None) and getattr(context, "allow_privilege_escalation", None) is False:
-        yield (
-            path,
-            invalid(
-                "allowPrivilegeEscalation: false",
-                "cannot set allowPrivilegeEscalation to false and privileged to true",
-            ),
-        )
+def _validate_host_namespaces(spec: PodSpec, path: str) -> Complaints:
+    if spec.share_process_namespace and spec.host_pid:
+        why = "ShareProcessNamespace and HostPID cannot both be enabled"
+        yield f"{path}.shareProcessNamespace", invalid("true", why)
+    if spec.host_users is False:
+        for field, shared in (("hostPID", spec.host_pid), ("hostIPC", spec.host_ipc)):
+            if shared:
+                yield f"{path}.{field}", forbidden("when `hostUsers` is false")
+
+
+def _validate_dns(spec: PodSpec, path: str) -> Complaints:
+    config: Any = spec.dns_config or {}
+    servers, searches = config.get("nameservers") or (), config.get("searches") or ()
+    if spec.dns_policy == "None" and not servers:
+        why = "must provide at least one DNS nameserver when `dnsPolicy` is None"
+        yield f"{path}.dnsConfig.nameservers", required(why)
+    for field, given, most in (("nameservers", servers, 3), ("searches", searches, 32)):
+        if len(given) > most:
+            yield f"{path}.dnsConfig.{field}", invalid(len(given), f"must not have more than {most}")
+    yield from each(
+        *((f"{path}.dnsConfig.nameservers[{i}]", _ip_address(one)) for i, one in enumerate(servers)),
+        *((f"{path}.dnsConfig.searches[{i}]", _search(one)) for i, one in enumerate(searches)),
+    )
+    for index, option in enumerate(config.get("options") or ()):
+        if not option.get("name"):
+            yield f"{path}.dnsConfig.options[{index}].name", required()
+
+
+def _search(value: str) -> str | None:
+    """A search domain; it may begin with underscores and end in a dot."""
+    return dns_subdomain(value.removesuffix(".").replace("_", "x") or "x")
 
 
 def _ip_address(value: str) -> str | None:
@@ -239,11 +254,18 @@ def _validate_container(
         yield from _validate_env_from(source, f"{path}.envFrom[{index}]")
     mount_paths: set[str] = set()
     for index, mount in enumerate(container.volume_mounts):
-        yield from _validate_mount(mount, f"{path}.volumeMounts[{index}]", volumes, mount_paths)
+        where = f"{path}.volumeMounts[{index}]"
+        yield from _validate_mount(mount, where, volumes, mount_paths)
+        if mount.mount_propagation == "Bidirectional":
+            privileged = container.security_context is not None and container.security_context.privileged
+            why = "Bidirectional mount propagation is available only to privileged containers"
+            if privileged:
+                why = "Bidirectional is not supported here, what a container mounts stays its own"
+            yield f"{where}.mountPropagation", forbidden(why)
     yield from _validate_resources(container.resources, f"{path}.resources")
     yield from _validate_restart_rules(container, path)
     if container.security_context is not None:
-        yield from _validate_ids(container.security_context, f"{path}.securityContext")
+        yield from validate_container_security(container.security_context, f"{path}.securityContext")
 
 
 def _validate_main(container: Container, path: str, spec: PodSpec) -> Complaints:
@@ -312,21 +334,25 @@ def _validate_ports(ports: Sequence[ContainerPort], path: str) -> Complaints:
             yield from each((f"{where}.containerPort", _port_number(port.container_port)))
         if port.host_port:
             yield from each((f"{where}.hostPort", _port_number(port.host_port)))
+        if port.host_ip:
+            yield from each((f"{where}.hostIP", _ip_address(port.host_ip)))
         yield from one_of(f"{where}.protocol", port.protocol, ("SCTP", "TCP", "UDP"))
 
 
 def _validate_host_ports(
     container: Container, path: str, spec: PodSpec, taken: set[tuple[int, str, str | None]]
 ) -> Complaints:
+    """Those of `containers` together, of each init container alone. With hostNetwork every port is one."""
     for index, port in enumerate(container.ports):
-        if not port.host_port:
+        host_port = port.host_port or (port.container_port if spec.host_network else 0)
+        if not host_port:
             continue
         where = f"{path}.ports[{index}].hostPort"
-        if spec.host_network and port.host_port != port.container_port:
-            yield where, invalid(port.host_port, "must match `containerPort` when `hostNetwork` is true")
-        key = (port.host_port, port.protocol, port.host_ip)
+        if spec.host_network and host_port != port.container_port:
+            yield where, invalid(host_port, "must match `containerPort` when `hostNetwork` is true")
+        key = (host_port, port.protocol, port.host_ip)
         if key in taken:
-            yield where, duplicate(f"{port.protocol}/{port.host_ip or ''}/{port.host_port}")
+            yield where, duplicate(f"{port.protocol}/{port.host_ip or ''}/{host_port}")
         taken.add(key)
 
 
@@ -486,6 +512,9 @@ def _validate_mount(mount: VolumeMount, path: str, volumes: Collection[str], pat
         yield from one_of(f"{path}.recursiveReadOnly", mount.recursive_read_only, supported)
         if mount.recursive_read_only != "Disabled" and not mount.read_only:
             yield f"{path}.recursiveReadOnly", forbidden("may only be specified when readOnly is true")
+        if mount.recursive_read_only != "Disabled" and mount.mount_propagation not in (None, "", "None"):
+            why = "may only be specified when mountPropagation is None or not specified"
+            yield f"{path}.recursiveReadOnly", forbidden(why)
 
 
 def _validate_resources(resources: ResourceRequirements, path: str) -> Complaints:
@@ -504,19 +533,34 @@ def _validate_resources(resources: ResourceRequirements, path: str) -> Complaint
                     yield from each((where, qualified_name(name)))
             if parse_quantity(value).nano < 0:
                 yield where, invalid(str(value), "must be greater than or equal to 0")
+            if not _is_overcommittable(name) and parse_quantity(value).nano % _WHOLE:
+                yield where, invalid(str(value), "must be an integer")
     for name, request in resources.requests.items():
         limit = resources.limits.get(name)
         if limit is None:
+            if not _is_overcommittable(name):
+                why = "must be set for a resource that cannot be overcommitted"
+                yield f"{path}.limits[{name}]", required(why)
             continue
         asked, allowed = parse_quantity(request), parse_quantity(limit)
-        if asked > allowed:
+        if asked != allowed and not _is_overcommittable(name):
+            why = f"must be equal to {name} limit of {limit}"
+            yield f"{path}.requests[{name}]", invalid(str(request), why)
+        elif asked > allowed:
             why = f"must be less than or equal to {name} limit of {limit}"
             yield f"{path}.requests[{name}]", invalid(str(request), why)
-        elif asked != allowed and name not in _COUNTED:
-            yield (
-                f"{path}.requests[{name}]",
-                invalid(str(request), f"must be equal to {name} limit of {limit}"),
-            )
+    names = {*resources.limits, *resources.requests}
+    if not names & {"cpu", "memory"} and any(name.startswith("hugepages-") for name in names):
+        yield path, forbidden("HugePages require cpu or memory")
+
+
+_WHOLE = 10**9  # billionths
+
+
+def _is_overcommittable(name: str) -> bool:
+    """Whether requests may differ from limits (`IsOvercommitAllowed`): not for devices and huge pages."""
+    is_native = "/" not in name or "kubernetes.io/" in name
+    return is_native and not name.startswith("hugepages-")
 
 
 # ------------------------------------------------------------------ probes and hooks
@@ -606,7 +650,16 @@ def _validate_http(action: HTTPGetAction, path: str) -> Complaints:
 # ------------------------------------------------------------------ volumes
 
 
-_SOURCES = ("empty_dir", "host_path", "config_map", "secret", "downward_api", "projected")
+_SOURCES = (
+    "empty_dir",
+    "host_path",
+    "config_map",
+    "secret",
+    "downward_api",
+    "projected",
+    "persistent_volume_claim",
+    "ephemeral",
+)
 _HOST_PATH_TYPES = (
     "",
     "BlockDevice",
@@ -639,6 +692,13 @@ def _validate_volume(volume: Volume, path: str) -> Complaints:
         yield from _validate_files(volume.secret, f"{path}.secret")
     if volume.downward_api is not None:
         yield from _validate_files(volume.downward_api, f"{path}.downwardAPI")
+    claim = volume.persistent_volume_claim
+    if claim is not None:
+        message = dns_subdomain(claim.claim_name) if claim.claim_name else required()
+        yield from each((f"{path}.persistentVolumeClaim.claimName", message))
+    ephemeral: Any = volume.ephemeral
+    if ephemeral is not None and "volumeClaimTemplate" not in ephemeral:
+        yield f"{path}.ephemeral.volumeClaimTemplate", required()
     if volume.projected is not None:
         yield from _validate_projected(volume.projected, f"{path}.projected")
 

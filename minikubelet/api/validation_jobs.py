@@ -1,4 +1,4 @@
-"""Refuses Jobs, CronJobs and controllers of pods that the API server would refuse (VALID-21 to VALID-24).
+"""Refuses Jobs and controllers of pods that the API server would refuse (VALID-21 to VALID-24).
 
 What holds for the pods in their templates is said in `validation`.
 """
@@ -32,7 +32,7 @@ from minikubelet.api.validation import validate_meta, validate_pod_template
 
 
 def validate_job(job: Job) -> list[Complaint]:
-    """A Job as it stands in a file. A CronJob's is looked at with `validate_job_spec`."""
+    """A Job as it stands in a file; a CronJob's is looked at with `validate_job_spec`."""
     return [
         *validate_meta(job.metadata, name=_job_name),
         *validate_job_spec(job.spec, "spec", job.metadata.name),
@@ -277,11 +277,10 @@ def _validate_selector(
         if not wanted and not expressions:
             yield "spec.selector", required(f"an empty selector is invalid for a {kind}")
             return
-    for index, one in enumerate(expressions):
-        where = f"spec.selector.matchExpressions[{index}]"
-        yield from one_of(f"{where}.operator", one["operator"], ("DoesNotExist", "Exists", "In", "NotIn"))
-        if one["operator"] in ("In", "NotIn") and not one.get("values"):
-            yield f"{where}.values", required("must be specified when `operator` is 'In' or 'NotIn'")
+    if expressions:
+        from minikubelet.api.validation_scheduling import validate_selector_form
+
+        yield from validate_selector_form({"matchExpressions": expressions}, "spec.selector")
     if any(labels.get(key) != value for key, value in wanted.items()) or not all(
         _selects(one, labels) for one in expressions
     ):
@@ -305,66 +304,3 @@ def _selects(expression: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
             return key not in labels
         case _:
             return True
-
-
-def validate_cron_job(meta: ObjectMeta, spec: Mapping[str, Any], template: JobSpec) -> list[Complaint]:
-    """`spec` is plain data, `template` the Job it makes."""
-    found = list(validate_meta(meta))
-    if len(meta.name) > 52:
-        found.append(("metadata.name", invalid(meta.name, "must be no more than 52 characters")))
-    schedule = spec.get("schedule", "")
-    if not schedule:
-        found.append(("spec.schedule", required()))
-    elif (why := _schedule_fault(schedule)) is not None:
-        found.append(("spec.schedule", invalid(schedule, why)))
-    policy = spec.get("concurrencyPolicy") or "Allow"
-    found += one_of("spec.concurrencyPolicy", policy, ("Allow", "Forbid", "Replace"))
-    for field in ("startingDeadlineSeconds", "successfulJobsHistoryLimit", "failedJobsHistoryLimit"):
-        found += at_least(0, f"spec.{field}", spec.get(field))
-    found += validate_job_spec(template, "spec.jobTemplate.spec", "")
-    return found
-
-
-_DESCRIPTORS = ("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly")
-_CRON_RANGES = (
-    ("minute", 0, 59),
-    ("hour", 0, 23),
-    ("day of month", 1, 31),
-    ("month", 1, 12),
-    ("day of week", 0, 6),
-)
-_CRON_PART = re.compile(r"(\*|\?|\d+|[A-Za-z]{3})(?:-(\d+|[A-Za-z]{3}))?(?:/(\d+))?")
-_CRON_NAMES = {
-    name: number
-    for names, start in (
-        ("jan feb mar apr may jun jul aug sep oct nov dec", 1),
-        ("sun mon tue wed thu fri sat", 0),
-    )
-    for number, name in enumerate(names.split(), start)
-}
-
-
-def _schedule_fault(schedule: str) -> str | None:
-    """What keeps text from being a cron schedule; fields and their ranges only."""
-    if "TZ" in schedule:
-        return "cannot use TZ or CRON_TZ in schedule, use timeZone field instead"
-    if schedule in _DESCRIPTORS or schedule.startswith("@every "):
-        return None
-    columns = schedule.split()
-    if len(columns) != 5:
-        return f"expected exactly 5 fields, found {len(columns)}"
-    for column, (name, low, high) in zip(columns, _CRON_RANGES, strict=True):
-        for part in column.split(","):
-            match = _CRON_PART.fullmatch(part)
-            if match is None:
-                return f"{quoted(part)} is no {name}"
-            numbers = [
-                _CRON_NAMES.get(g.lower(), -1) if g.isalpha() else int(g)
-                for g in match.groups()[:2]
-                if g and g not in "*?"
-            ]
-            if any(not low <= number <= high for number in numbers) or match[3] == "0":
-                return f"{quoted(part)} is not within {low}-{high}, the {name}"
-            if numbers != sorted(numbers):
-                return f"{quoted(part)} runs backwards"
-    return None

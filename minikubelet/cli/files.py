@@ -7,11 +7,15 @@ import json
 import os
 import stat
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from minikubelet.api.event import Event
 from minikubelet.api.job import Job
 from minikubelet.api.pod import Pod
 from minikubelet.cli.writer import Writer, tell_stderr
+
+if TYPE_CHECKING:
+    from minikubelet.api.cron_job import CronJob
 
 
 class EventsFile:
@@ -29,7 +33,7 @@ class EventsFile:
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
         self._writer: Writer | None = None
         if not stat.S_ISREG(os.fstat(self._fd).st_mode):
-            self._writer = Writer(self._fd, hung_up=self._fail)
+            self._writer = Writer(self._fd, hung_up=self._fail, failed=self._fail, name=path)
             self._writer.start()
 
     def event(self, event: Event) -> None:
@@ -71,11 +75,11 @@ def try_status_file(path: str) -> None:
         os.unlink(temporary)
 
 
-def write_status_file(path: str, pods: Sequence[Pod], jobs: Sequence[Job]) -> None:
+def write_status_file(path: str, objects: "Sequence[Pod | Job | CronJob]") -> None:
     """A v1 List of the final objects, there completely or not at all. Raises OSError."""
     from minikubelet.api.codec import to_wire
 
-    items = [to_wire(item) for item in (*pods, *jobs)]
+    items = [to_wire(item) for item in objects]
     text = json.dumps({"apiVersion": "v1", "kind": "List", "items": items}, indent=2, ensure_ascii=False)
     data = text.encode(errors="replace") + b"\n"
     if _is_special(path):

@@ -38,10 +38,26 @@ def _command(argv: Sequence[str] | None) -> int:
         from minikubelet.cli.run import run
 
         return run(run_options(given))
+    if given.command == "test":
+        from minikubelet.cli.test import check_run, options_of
+
+        return check_run(options_of(given))
+
+    color = not given.no_color and wants_color(sys.stdout)
+    if given.command == "explain":
+        from minikubelet.cli.explain import explain_files
+
+        return explain_files(
+            given.files,
+            output=given.output,
+            strict=given.strict,
+            color=color,
+            stdout=sys.stdout,
+            stderr=sys.stderr,
+        )
 
     from minikubelet.cli.validate import validate
 
-    color = not given.no_color and wants_color(sys.stdout)
     return validate(given.files, fields=given.fields, color=color, stdout=sys.stdout, stderr=sys.stderr)
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import re
+from typing import Literal
 
 import attrs
 
@@ -24,11 +25,14 @@ class RunOptions:
     stub_missing: bool = False
     settings: LifecycleSettings = attrs.Factory(LifecycleSettings)
     env_from_host: bool = False
+    isolation: Literal["auto", "none", "mounts", "pod"] = "auto"
     output: str = "text"
     timestamps: bool = False
     color: bool = True
     "False forbids; True leaves it to NO_COLOR and to where the output goes."
     dry_run: bool = False
+    run_now: bool = False
+    "Each CronJob's Job once, instead of its schedule."
 
 
 RUN_EPILOG = """\
@@ -53,7 +57,9 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add_run(commands)
+    _add_test(commands)
     _add_validate(commands)
+    _add_explain(commands)
     return top
 
 
@@ -66,8 +72,30 @@ def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    _add_how_to_run(run)
+    run.add_argument(
+        "-o",
+        dest="output",
+        choices=("text", "json"),
+        default="text",
+        help="json: stdout has one object per line, {log}, {event} or, at the end, {summary}",
+    )
+    run.add_argument("--timestamps", action="store_true", help="put the time in front of each line")
+    run.add_argument(
+        "--no-color", action="store_true", help="no colours; so does NO_COLOR in the environment"
+    )
+    run.add_argument("--dry-run", action="store_true", help="print what would be started, start nothing")
+
+
+def _add_how_to_run(run: argparse.ArgumentParser) -> None:
+    """What every command that runs manifests has to know."""
     run.add_argument("files", nargs="+", metavar="FILE", help="manifest or directory of them; - is stdin")
     run.add_argument("--timeout", type=seconds, metavar="S", help="delete everything after S seconds")
+    run.add_argument(
+        "--run-now",
+        action="store_true",
+        help="run each CronJob's Job once, now; without it CronJobs follow their schedule until stopped",
+    )
     run.add_argument(
         "--grace-period",
         type=grace_period,
@@ -109,17 +137,70 @@ def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         "--env-from-host", action="store_true", help="give containers this environment, under their own"
     )
     run.add_argument(
-        "-o",
-        dest="output",
-        choices=("text", "json"),
-        default="text",
-        help="json: stdout has one object per line, {log}, {event} or, at the end, {summary}",
+        "--isolation",
+        choices=("auto", "none", "mounts", "pod"),
+        default="auto",
+        help="none: plain processes; mounts: true mountPaths, read-only root file systems; pod: also each pod's "
+        "own network, hostname and process namespaces; auto (default): the least that each pod needs",
     )
-    run.add_argument("--timestamps", action="store_true", help="put the time in front of each line")
-    run.add_argument(
-        "--no-color", action="store_true", help="no colours; so does NO_COLOR in the environment"
+
+
+TEST_EPILOG = """\
+assertions, for example (--grammar prints what else there is):
+  log-shipper started before main-task      main ready within 5s after main started
+  main exited before proxy signalled        shutdown of web < 3s
+  pod web Succeeded, job work Complete      no SIGKILL
+  restarts of main == 2                     event BackOff of main never happened
+  exit code of main != 0                    log of main contains "films"
+
+exit code:
+  0      all assertions hold, whatever the pods came to
+  1      an assertion does not hold (also: the report could not be written)
+  2      invalid input, an assertion included; nothing was started
+  124    --timeout ran out; 128+n stopped by signal n, as with run
+"""
+
+
+def _add_test(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    test = commands.add_parser(
+        "test",
+        help="run manifests and check assertions about how that went",
+        description="Runs every Pod and Job of the files, then checks what is asserted of the run.",
+        epilog=TEST_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
-    run.add_argument("--dry-run", action="store_true", help="print what would be started, start nothing")
+    test.add_argument(
+        "--assert",
+        dest="expressions",
+        action="append",
+        default=[],
+        metavar="EXPR",
+        help="something that has to hold; may be repeated",
+    )
+    test.add_argument(
+        "--assertions",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="YAML list of assertions, each a text, or `name` and `assert`; may be repeated",
+    )
+    test.add_argument(
+        "--until",
+        metavar="WHEN",
+        help="delete everything gracefully after this time (5s) or once this has happened (main ready)",
+    )
+    test.add_argument("--grammar", action=_Grammar, nargs=0, help="print the language of assertions and exit")
+    test.add_argument("--format", choices=("text", "tap", "junit"), default="text", help="of the report")
+    test.add_argument(
+        "--output", dest="report", metavar="FILE", help="write the report there; stdout then has it as text"
+    )
+    test.add_argument(
+        "-v", "--verbose", action="store_true", help="show on stderr what `run` would show on stdout"
+    )
+    _add_how_to_run(test)
+    test.add_argument("--no-color", action="store_true", help="no colours")
+    test.set_defaults(output="text", timestamps=False, dry_run=False)
 
 
 def _add_validate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -134,6 +215,20 @@ def _add_validate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
         "--fields", action="store_true", help="print, too, what becomes of each field that occurs"
     )
     validate.add_argument("--no-color", action="store_true", help="no colours")
+
+
+def _add_explain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    explain = commands.add_parser(
+        "explain",
+        help="tell what will happen, why, and what to watch out for",
+        description="Tells the order, gates, restarts, shutdown and worst cases of each pod and Job, with the "
+        "rules behind them, and the traps in them. Exit code: 0, 2 if a manifest is not valid.",
+        allow_abbrev=False,
+    )
+    explain.add_argument("files", nargs="+", metavar="FILE", help="manifest or directory; - is stdin")
+    explain.add_argument("-o", dest="output", choices=("text", "json"), default="text", help="default: text")
+    explain.add_argument("--strict", action="store_true", help="exit code 1 if there is a trap")
+    explain.add_argument("--no-color", action="store_true", help="no colours")
 
 
 def run_options(given: argparse.Namespace) -> RunOptions:
@@ -154,10 +249,12 @@ def run_options(given: argparse.Namespace) -> RunOptions:
         stub_missing=given.stub_missing,
         settings=settings,
         env_from_host=given.env_from_host,
+        isolation=given.isolation,
         output=given.output,
         timestamps=given.timestamps,
         color=not given.no_color,
         dry_run=given.dry_run,
+        run_now=given.run_now,
     )
 
 
@@ -183,6 +280,14 @@ def grace_period(text: str) -> int:
     if whole != int(whole):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of seconds")
     return int(whole)
+
+
+class _Grammar(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from minikubelet.assertions.language import GRAMMAR
+
+        print(GRAMMAR.strip("\n"))
+        parser.exit()
 
 
 class _Version(argparse.Action):

@@ -5,17 +5,19 @@ before trio is imported, so from the manifest to the first process all is synchr
 on the way, because one plain handler notes them for the whole run and trio is merely woken by it.
 """
 
+import errno
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 
 import attrs
 
-from minikubelet.api.errors import FieldError, ManifestError, Origin
+from minikubelet.api.errors import FieldError, ManifestError
 from minikubelet.api.manifest import Manifest, load
-from minikubelet.api.pod import Container, PodSpec
+from minikubelet.api.pod import Pod
 from minikubelet.cli.files import EventsFile, try_status_file, write_status_file
 from minikubelet.cli.main import wants_color
 from minikubelet.cli.options import RunOptions
@@ -29,8 +31,10 @@ from minikubelet.cli.summary import (
 )
 from minikubelet.cli.writer import tell_stderr
 from minikubelet.kubelet.kubelet import Kubelet
-from minikubelet.runtime.images import ImageResolver, UnresolvedImage
+from minikubelet.runtime.feasibility import discovery_of, faults, isolation_for, remarks
+from minikubelet.runtime.images import ImageResolver
 from minikubelet.runtime.local import LocalRuntime
+from minikubelet.runtime.missing import missing_notices
 
 STDOUT = 1
 
@@ -38,22 +42,50 @@ STDOUT = 1
 def run(options: RunOptions) -> int:
     """Run the manifests in the foreground and return the exit code."""
     try:
-        manifest = load(options.files, stdin=sys.stdin)
-        images = ImageResolver.load(options.image, options.images, _folders(options), options.stub_missing)
-        check(manifest, images)
-        events_file = None if options.dry_run else _open_files(options)
+        manifest, images = prepare(options)
+        events_file = None if options.dry_run else open_files(options)
     except ManifestError as error:
-        sys.stderr.writelines(f"{fault}\n" for fault in error.errors)
-        return INVALID
-    for notice in manifest.notices:
-        tell_stderr(str(notice))
-    if not manifest.pods and not manifest.jobs:
+        return refuse(error)
+    tell_notices(manifest)
+    if not (manifest.pods or manifest.jobs or manifest.cron_jobs):
         tell_stderr("nothing to run, all replicas are 0")
         return SUCCEEDED
     if options.dry_run:
-        print("\n\n".join("\n".join(lines) for lines in dry_run(manifest, images)))
+        from minikubelet.cli.dry_run import dry_run_text
+
+        print(dry_run_text(manifest, images))
         return SUCCEEDED
-    return _Run(options, manifest, images, events_file).run()
+    return Run(options, manifest, images, events_file).run()
+
+
+def prepare(options: RunOptions) -> tuple[Manifest, ImageResolver]:
+    """Everything that is known before the start. Raises `ManifestError` for all that is wrong with it."""
+    faults_of_files: list[FieldError] = []
+    try:
+        images = ImageResolver.load(options.image, options.images, _folders(options), options.stub_missing)
+    except ManifestError as error:
+        faults_of_files += error.errors
+    try:
+        manifest = load(options.files, stdin=sys.stdin, run_now=options.run_now)
+    except ManifestError as error:
+        faults_of_files += error.errors
+    if faults_of_files:
+        raise ManifestError(faults_of_files)
+    isolation = isolation_for(manifest, options.isolation)
+    if errors := faults(manifest, images, isolation):
+        raise ManifestError(errors)
+    notices = (*manifest.notices, *remarks(manifest, isolation), *missing_notices(manifest, images))
+    return attrs.evolve(manifest, notices=notices), images
+
+
+def refuse(error: ManifestError) -> int:
+    sys.stderr.writelines(f"{fault}\n" for fault in error.errors)
+    return INVALID
+
+
+def tell_notices(manifest: Manifest) -> None:
+    for notice in manifest.notices:
+        tell_stderr(str(notice))
 
 
 def _folders(options: RunOptions) -> list[str]:
@@ -61,81 +93,32 @@ def _folders(options: RunOptions) -> list[str]:
     return [f if os.path.isdir(f) else os.path.dirname(f) or "." for f in options.files if f != "-"]
 
 
-def _open_files(options: RunOptions) -> EventsFile | None:
-    try:
-        if options.status_file:
-            try_status_file(options.status_file)
-        return EventsFile(options.events_file) if options.events_file else None
-    except OSError as error:
-        reason = f"cannot be written: {error.strerror}"
-        raise ManifestError([FieldError(str(error.filename), 0, 0, "", "", reason)]) from None
-
-
-# ------------------------------------------------------------------------------------ before it begins
-
-
-def check(manifest: Manifest, images: ImageResolver) -> None:
-    """Raises `ManifestError` for everything that cannot be run on this machine."""
+def open_files(options: RunOptions) -> EventsFile | None:
+    """Try where things are to be written. Raises `ManifestError` with all places where that cannot be."""
     errors: list[FieldError] = []
-    for _, spec, origin in _templates(manifest):
-        for path, container in _containers(spec):
+    events_file = None
+    for path, attempt in (
+        (options.log_dir, _try_directory),
+        (options.status_file, try_status_file),
+        (options.events_file, EventsFile),
+    ):
+        if path:
             try:
-                images.resolve(container, completes=container.name in spec.plain_inits)
-            except UnresolvedImage as error:
-                errors.append(origin.error(f"{path}.command", str(error)))
+                tried = attempt(path)
+            except OSError as error:
+                errors.append(FieldError(path, 0, 0, "", "", f"cannot be written: {error.strerror}"))
+            else:
+                events_file = tried or events_file
     if errors:
         raise ManifestError(errors)
+    return events_file
 
 
-def dry_run(manifest: Manifest, images: ImageResolver) -> Iterator[list[str]]:
-    """What would be started, one block of lines per container."""
-    from shlex import join
-
-    for name, spec, _ in _templates(manifest):
-        for _, container in _containers(spec):
-            found = images.resolve(container, completes=container.name in spec.plain_inits)
-            kind = "container"
-            if container.name in spec.sidecars:
-                kind = "sidecar"
-            elif container.name in spec.plain_inits:
-                kind = "init container"
-            lines = [
-                f"{name}: {kind} {container.name}",
-                f"  image:   {container.image or '(none)'}",
-                f"  from:    {found.source}",
-                f"  command: {join(found.argv)}",
-            ]
-            if found.path_prefix:
-                lines.append(f"  PATH:    {':'.join(found.path_prefix)}:...")
-            if found.user:
-                lines.append(f"  user:    {found.user}")
-            if container.working_dir or found.working_dir:
-                lines.append(f"  workdir: {container.working_dir or found.working_dir}")
-            names = [
-                *found.env,
-                *(f"{e.prefix}*" for e in container.env_from),
-                *(e.name for e in container.env),
-            ]
-            if names:
-                lines.append(f"  env:     {', '.join(dict.fromkeys(names))}")
-            for mount in container.volume_mounts:
-                volume = mount.name + (f"/{mount.sub_path or mount.sub_path_expr}".rstrip("/"))
-                lines.append(f"  mount:   {mount.mount_path} <- {volume}{' (read only)' * mount.read_only}")
-            yield lines
-
-
-def _templates(manifest: Manifest) -> Iterator[tuple[str, PodSpec, Origin]]:
-    for pod in manifest.pods:
-        yield f"Pod {pod.obj.metadata.name}", pod.obj.spec, pod.origin
-    for job in manifest.jobs:
-        yield f"Job {job.obj.metadata.name}", job.obj.spec.template.spec, job.origin
-
-
-def _containers(spec: PodSpec) -> Iterator[tuple[str, Container]]:
-    """Every container with its field path."""
-    for field, containers in (("initContainers", spec.init_containers), ("containers", spec.containers)):
-        for index, container in enumerate(containers):
-            yield f"spec.{field}[{index}]", container
+def _try_directory(path: str) -> None:
+    """Raises OSError where no directory is, or can be made, that files can be put into."""
+    os.makedirs(path, exist_ok=True)
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 # ------------------------------------------------------------------------------------ signals
@@ -212,7 +195,9 @@ class StopRequests:
 # ------------------------------------------------------------------------------------ the run
 
 
-class _Run:
+class Run:
+    """One run in the foreground. What else is to come of it than an exit code, a subclass sees to."""
+
     def __init__(
         self, options: RunOptions, manifest: Manifest, images: ImageResolver, events_file: EventsFile | None
     ) -> None:
@@ -220,7 +205,7 @@ class _Run:
         self.manifest = manifest
         self.ending = Ending()
         self.stops = StopRequests()
-        self.screen = self._new_screen()
+        self.screen = self.new_screen()
         self.events_file = events_file
         self.runtime = LocalRuntime(
             images=images,
@@ -228,7 +213,9 @@ class _Run:
             secrets=manifest.secrets,
             log_dir=options.log_dir,
             env_from_host=options.env_from_host,
-            output=self.screen.log,
+            isolation=isolation_for(manifest, options.isolation),
+            discovery=discovery_of(manifest),
+            output=self.output,
             notice=self.screen.notice,
         )
         self.kubelet = Kubelet(self.runtime, options.settings)
@@ -237,13 +224,14 @@ class _Run:
         if events_file is not None:
             self.kubelet.observers.append(events_file)
 
-    def _new_screen(self) -> Screen:
+    def new_screen(self) -> Screen:
         options = self.options
         if options.output == "json":
             return JsonScreen(STDOUT, hung_up=self.stops.hung_up)
         terminal = os.isatty(STDOUT) and os.environ.get("TERM") != "dumb"
         metas = [pod.obj.metadata for pod in self.manifest.pods]
         metas += [job.obj.metadata for job in self.manifest.jobs]
+        metas += [cron_job.obj.metadata for cron_job in self.manifest.cron_jobs]
         look = Look(
             terminal=terminal,
             color=terminal and options.color and wants_color(sys.stdout),
@@ -251,6 +239,10 @@ class _Run:
             namespaces=len({meta.namespace for meta in metas}) > 1,
         )
         return TextScreen(STDOUT, look, hung_up=self.stops.hung_up)
+
+    def output(self, pod: Pod, container: str, attempt: int, stream: str, chunk: bytes) -> None:
+        """A container wrote something."""
+        self.screen.log(pod, container, attempt, stream, chunk)
 
     def run(self) -> int:
         """Start, serve, tell how it ended."""
@@ -261,6 +253,10 @@ class _Run:
                 self.kubelet.add_pod(pod.obj)
             for job in self.manifest.jobs:
                 self.kubelet.add_job(job.obj)
+            for cron_job in self.manifest.cron_jobs:
+                key = self.kubelet.add_cron_job(cron_job.obj)
+                name = f"cronjob/{cron_job.obj.metadata.name}"
+                self.screen.notice(f"{name} {self.kubelet.outlook(key)}; --run-now starts it at once")
             self.kubelet.settle()  # the first containers run from here on
             self.screen.writer.start()
 
@@ -279,13 +275,18 @@ class _Run:
         import trio
 
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self.stops.each, self._stop)
-            if self.options.timeout is not None:
-                nursery.start_soon(self._limit, self.options.timeout)
-            if self.screen.is_live:
-                nursery.start_soon(self._tick)
+            for task in self.tasks():
+                nursery.start_soon(task)
             await self.kubelet.run()
             nursery.cancel_scope.cancel()
+
+    def tasks(self) -> Iterator[Callable[[], Awaitable[None]]]:
+        """What goes on beside the kubelet until that is finished."""
+        yield partial(self.stops.each, self._stop)
+        if self.options.timeout is not None:
+            yield partial(self._limit, self.options.timeout)
+        if self.screen.is_live:
+            yield self._tick
 
     async def _limit(self, seconds: float) -> None:
         import trio
@@ -323,13 +324,14 @@ class _Run:
             self.kubelet.delete_all(0)
 
     def _finish(self) -> None:
-        pods, jobs = self.kubelet.pods(), self.kubelet.jobs()
+        pods = [*self.kubelet.removed_pods, *self.kubelet.pods()]
+        jobs = [*self.kubelet.removed_jobs, *self.kubelet.jobs()]
         self.ending = attrs.evolve(self.ending, has_failed=self.kubelet.has_failed)
         if self.options.status_file:
             try:
-                write_status_file(self.options.status_file, pods, jobs)
+                write_status_file(self.options.status_file, [*pods, *jobs, *self.kubelet.cron_jobs()])
             except OSError as error:
-                tell_stderr(f"{error.filename}: {error.strerror}")
+                tell_stderr(f"{self.options.status_file}: {error.strerror}")
                 self.ending = attrs.evolve(self.ending, files_failed=True)
         self.stops.uninstall()
         try:

@@ -30,6 +30,7 @@ from minikubelet.cli.summary import (
     Ending,
     exit_text,
     failure_lines,
+    job_failure_lines,
     result_lines,
     signal_name,
     summary_object,
@@ -37,8 +38,10 @@ from minikubelet.cli.summary import (
 from minikubelet.cli.table import rows_table
 from minikubelet.cli.writer import PENDING_LIMIT, Writer, tell_stderr
 from minikubelet.kubelet.pod_worker import PodWorker
-from minikubelet.lifecycle.printing import PodRow, pod_row
+from minikubelet.lifecycle.backoff import current_delay, go_duration
+from minikubelet.lifecycle.printing import PodRow, human_duration, pod_row
 from minikubelet.lifecycle.record import ContainerRun, PodRecord
+from minikubelet.lifecycle.restarts import effective_policy, wants_restart
 from minikubelet.lifecycle.termination import stop_signal
 from minikubelet.runtime.base import Runtime
 
@@ -174,8 +177,8 @@ PALETTE = tuple(f"\x1b[{code}m" for code in (36, 35, 34, 32, 96, 95, 94, 92))  #
 WIDEST_LABEL = 40  # characters; longer ones are not lined up
 MANY_PODS = 100  # from here on the rows of finished pods are left as they are
 
-QUIET = {"Scheduled", "Created", "Pulled", "Pulling"}
-"Events that say nothing which the next one does not say too."
+QUIET = {"Scheduled", "Isolated", "Created", "Pulled", "Pulling", "Signalled"}
+"Events that say little which those around them do not say too."
 
 REPETITIVE = {"Unhealthy", "ProbeWarning"}
 "Events of every single probe: shown the first three times, then each time their number doubles."
@@ -242,17 +245,23 @@ def stopping_text(record: PodRecord, now: float) -> str | None:
     ending = record.ending
     if ending is None or not ending.is_final or record.finished_at is not None:
         return None
-    waiting, last_call = [], ending.deadline
+    waiting, last_call = list[tuple[bool, str]](), ending.deadline
     for name, container in record.spec.all_containers.items():
         run = record.containers[name].run
         if run is None or not run.is_live:
             continue
-        waiting.append(f"{name} ({_stage(run, stop_signal(container))})")
+        stage = _stage(run, stop_signal(container))
+        waiting.append((stage == _IN_LINE, f"{name} ({stage})"))
         if run.stopping and run.stopping.signalled_at is not None:
             last_call = max(last_call, run.stopping.signalled_at + record.settings.minimum_kill_grace)
     if not waiting:
         return None
-    return f"stopping: {', '.join(waiting)}, {max(ceil(last_call - now), 0)} s of grace left"
+    waiting.sort(key=lambda entry: entry[0])  # those that the others wait for first
+    texts = ", ".join(text for _, text in waiting)
+    return f"stopping, {max(ceil(last_call - now), 0)} s of grace left: {texts}"
+
+
+_IN_LINE = "waiting for its turn"
 
 
 def _stage(run: ContainerRun, signal: int) -> str:
@@ -263,7 +272,34 @@ def _stage(run: ContainerRun, signal: int) -> str:
         return "SIGKILL sent"
     if stopping.signalled_at is not None:
         return f"{signal_name(signal)} sent"
-    return "preStop" if run.pre_stop and run.pre_stop.is_under_way else "waiting for its turn"
+    return "preStop" if run.pre_stop and run.pre_stop.is_under_way else _IN_LINE
+
+
+def crash_loop_text(record: PodRecord, now: float) -> str | None:
+    """When the containers that are held back start again; `now` is on the record's clock."""
+    held = []
+    for name in record.spec.all_containers:
+        start = next_start(record, name)
+        if start is not None and start > now:
+            run = record.containers[name].run
+            why = f" after exit {exit_text(run.exit_code)}" if run and run.exit_code is not None else ""
+            held.append(f"{name} starts again in {human_duration(ceil(start - now))}{why}")
+    return ", ".join(held) or None
+
+
+def next_start(record: PodRecord, name: str) -> float | None:
+    """When a container that is down is due (BACKOFF-3), on the record's clock; None if nothing is."""
+    state = record.containers[name]
+    run = state.run
+    if record.ending is not None or (run is not None and run.is_live):
+        return None
+    if state.retry_at is not None:
+        return state.retry_at
+    if run is None or run.finished_at is None:
+        return None
+    if not wants_restart(record.spec, record.spec.all_containers[name], run):
+        return None
+    return run.finished_at + current_delay(state.backoff, run.finished_at, record.settings)
 
 
 def block_lines(entries: Sequence[tuple[PodRow, str | None]], width: int, height: int) -> list[str]:
@@ -399,6 +435,7 @@ class TextScreen:
         self._colors: dict[str, dict[str, str]] = {}
         self._label_width = 0
         self._pods: dict[str, Pod] = {}
+        self._killed: dict[tuple[str, str], str] = {}
         self._rows: dict[str, tuple[PodRow, str | None]] = {}
         self._block = Block(fd, color=look.color) if look.terminal else None
         frame = self._block.frame if self._block else bytes
@@ -441,13 +478,32 @@ class TextScreen:
             is_warning = self._is_bad_exit(key, container, _exit_code(event))
         if event.reason == "Started":
             self.changed(key)  # what made this start possible is told first
+            self._killed.pop((key, container or ""), None)
+        if event.reason == "Killing" and container and event.message != f"Stopping container {container}":
+            self._killed[key, container] = event.message.removesuffix(", will be restarted")
         if not _is_shown(event):
             return
-        name = f"job/{reference.name}" if reference.kind == "Job" else reference.name
+        name = reference.name if reference.kind == "Pod" else f"{reference.kind.lower()}/{reference.name}"
         label = self._label(reference.namespace, name, container)
         if reference.kind == "Pod" and self.kubelet:
             label = self._align(self.kubelet.worker(key).record.pod, label)
-        self._print_mark(label, event_text(event), is_warning)
+        text = event_text(event)
+        if event.reason == "BackOff" and container:
+            text += self._back_off(key, container)
+        self._print_mark(label, text, is_warning)
+
+    def _back_off(self, key: str, container: str) -> str:
+        """How long, and what surprises people about it."""
+        assert self.kubelet
+        record = self.kubelet.worker(key).record
+        start, run = next_start(record, container), record.containers[container].run
+        if start is None or run is None or run.finished_at is None:
+            return ""
+        text = f", next start in {go_duration(start - run.finished_at)}"
+        spec = record.spec
+        if run.exit_code == 0 and effective_policy(spec, spec.all_containers[container]) == "Always":
+            text += "; exit code 0 makes no difference to restartPolicy Always"
+        return text
 
     def _is_bad_exit(self, key: str, container: str, code: int) -> bool:
         """A container that was asked to stop may end as it likes."""
@@ -514,7 +570,8 @@ class TextScreen:
     def _row(self, pod: Pod) -> tuple[PodRow, str | None]:
         assert self.kubelet
         record = self.kubelet.worker(pod.key).record
-        return pod_row(pod, self._wall()), stopping_text(record, self.kubelet.runtime.now())
+        now = self.kubelet.runtime.now()
+        return pod_row(pod, self._wall()), stopping_text(record, now) or crash_loop_text(record, now)
 
     def _show(self) -> None:
         assert self._block
@@ -536,7 +593,9 @@ class TextScreen:
         if self._block is not None:
             self._block.lines = ()
         now = self._wall()
-        lines = [*failure_lines(pods, self._lines.tail), *result_lines(pods, jobs, now)]
+        failures = failure_lines(pods, self._lines.tail, lambda *place: self._killed.get(place, ""))
+        failures += job_failure_lines(jobs)
+        lines = [*failures, *result_lines(pods, jobs, now)]
         if self._look.terminal:
             lines = [tame(line, color=False) for line in lines]
         self.writer.write("".join(f"{line}\n" for line in lines).encode(errors="backslashreplace"))

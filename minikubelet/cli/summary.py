@@ -73,10 +73,15 @@ def _namespaces(items: Sequence[Pod] | Sequence[Job]) -> list[str]:
     return names if len(set(names)) > 1 else []
 
 
-def failure_lines(pods: Sequence[Pod], tail: Callable[[str, str], list[bytes]]) -> list[str]:
+def failure_lines(
+    pods: Sequence[Pod],
+    tail: Callable[[str, str], list[bytes]],
+    killed: Callable[[str, str], str] = lambda pod, container: "",
+) -> list[str]:
     """For each pod that failed by itself: which container, how, and its last words.
 
-    `tail` gives the last log lines for a pod's key and a container's name.
+    For a pod's key and a container's name, `tail` gives the last log lines, and `killed` tells why it was
+    killed, if it was.
     """
     failed = [
         p for p in pods if p.status and p.status.phase == "Failed" and not p.metadata.deletion_timestamp
@@ -84,13 +89,27 @@ def failure_lines(pods: Sequence[Pod], tail: Callable[[str, str], list[bytes]]) 
     lines: list[str] = []
     for pod in failed[:MOST_FAILURES]:
         name = pod.key if _namespaces(pods) else pod.metadata.name
-        lines += ["", *_failure(name, pod, tail)]
+        lines += ["", *_failure(name, pod, tail, killed)]
     if len(failed) > MOST_FAILURES:
         lines += ["", f"{len(failed) - MOST_FAILURES} more pods failed."]
     return lines
 
 
-def _failure(name: str, pod: Pod, tail: Callable[[str, str], list[bytes]]) -> Iterator[str]:
+def job_failure_lines(jobs: Sequence[Job]) -> list[str]:
+    """For each Job that failed: by what rule."""
+    lines = []
+    for job in jobs:
+        for condition in job.status.conditions if job.status else ():
+            if condition.type == "Failed" and condition.status == "True":
+                name = job.key if _namespaces(jobs) else job.metadata.name
+                why = ": ".join(filter(None, (condition.reason, condition.message)))
+                lines += ["", f"Job {name} failed: {why}"]
+    return lines
+
+
+def _failure(
+    name: str, pod: Pod, tail: Callable[[str, str], list[bytes]], killed: Callable[[str, str], str]
+) -> Iterator[str]:
     assert pod.status
     why = ": ".join(filter(None, (pod.status.reason, pod.status.message)))
     yield f"Pod {name} failed" + (f": {why}" if why else ":")
@@ -99,7 +118,8 @@ def _failure(name: str, pod: Pod, tail: Callable[[str, str], list[bytes]]) -> It
         if ended is None or ended.exit_code == 0:
             continue
         attempt = f" (attempt {status.restart_count + 1})" if status.restart_count else ""
-        yield f"  {status.name}{attempt}: {termination_text(ended)}"
+        why = killed(pod.key, status.name)
+        yield f"  {status.name}{attempt}: {termination_text(ended)}{f' ({why})' * bool(why)}"
         said = tail(pod.key, status.name)
         message = ended.message.strip() if ended.message else ""
         if message and message.splitlines()[-1].encode() not in said:
@@ -150,7 +170,8 @@ def unfinished_lines(pods: Sequence[Pod], jobs: Sequence[Job], now: float) -> li
         if pod.status and pod.status.phase in ("Succeeded", "Failed"):
             continue
         name = pod.key if _namespaces(pods) else pod.metadata.name
-        waits = [f"{s.name} {text}" for s in _statuses(pod) if (text := _unfinished(pod, s))]
+        statuses = [s for s in _statuses(pod) if not _only_waits_for_others(s)] or _statuses(pod)
+        waits = [f"{s.name} {text}" for s in statuses if (text := _unfinished(pod, s))]
         lines.append(f"pod {name} is {pod_row(pod, now).status}: {', '.join(waits)}")
     for job in jobs:
         row = job_row(job, now)
@@ -172,8 +193,16 @@ def _unfinished(pod: Pod, status: ContainerStatus) -> str:
             return "is running, not ready"
         return "is running"
     if status.state.waiting:
-        return f"waits ({status.state.waiting.reason})"
+        last = status.last_state.terminated
+        why = f", after exit {exit_text(last.exit_code)}" if last else ""
+        if status.state.waiting.message and not last:
+            why = f": {status.state.waiting.message}"
+        return f"waits ({status.state.waiting.reason}){why}"
     return ""
+
+
+def _only_waits_for_others(status: ContainerStatus) -> bool:
+    return status.state.waiting is not None and status.state.waiting.reason == "PodInitializing"
 
 
 # ------------------------------------------------------------------------------------ for programs

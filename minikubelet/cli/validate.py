@@ -23,7 +23,7 @@ def validate(files: Sequence[str], *, fields: bool, color: bool, stdout: TextIO,
     `fields` prints, for every field that occurs, its path, what is done with it, and why.
     """
     try:
-        manifest = load(files, stdin=sys.stdin)
+        manifest = load(files, stdin=sys.stdin, to_run=False)
     except ManifestError as error:
         stderr.writelines(f"{fault}\n" for fault in error.errors)
         return INVALID

@@ -35,12 +35,16 @@ class Writer:
         frame: Callable[[bytes], bytes] = bytes,
         missing: Callable[[int], bytes] = lambda lines: b"",
         hung_up: Callable[[], None] = lambda: None,
+        failed: Callable[[], None] = lambda: None,
+        name: str = "standard output",
         limit: int = PENDING_LIMIT,
     ) -> None:
         self._fd = fd
+        self._name = name
         self._frame = frame
         self._missing = missing
         self._hung_up = hung_up
+        self._failed = failed
         self._limit = limit
         self._changed = threading.Condition()
         self._backlog = _Backlog(limit)
@@ -123,7 +127,8 @@ class Writer:
         if error.errno in (errno.EPIPE, errno.EIO):
             self._hung_up()
         else:  # a full disk is no reason to end the run
-            tell_stderr(f"cannot write to standard output: {error.strerror}")
+            tell_stderr(f"cannot write to {self._name}: {error.strerror}")
+            self._failed()
 
 
 class _Backlog:

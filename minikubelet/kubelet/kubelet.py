@@ -1,4 +1,4 @@
-"""Many pods and Jobs over one runtime: the thin loop around the workers.
+"""Many pods, Jobs and CronJobs over one runtime: the thin loop around the workers.
 
 Workers are synchronous. Whoever causes something (a callback of the runtime, a deletion, an alarm) marks
 a worker as changed; `settle` advances the changed ones until nothing is left to do. trio only passes the
@@ -30,8 +30,13 @@ from minikubelet.runtime.base import Runtime
 if TYPE_CHECKING:
     import trio
 
+    from minikubelet.api.cron_job import CronJob
+    from minikubelet.kubelet.cron_worker import CronWorker
     from minikubelet.kubelet.job_worker import JobWorker
+    from minikubelet.lifecycle.cron_record import CronChild
     from minikubelet.lifecycle.job_facts import JobPod
+
+    Worker = PodWorker | JobWorker | CronWorker
 
 
 class Observer(Protocol):
@@ -54,9 +59,10 @@ class PodEnded(Exception):
 
 
 class Kubelet:
-    """Runs pods and Jobs until they are finished.
+    """Runs pods and Jobs until they are finished, and CronJobs until they are deleted.
 
-    `epoch` is wall seconds minus `runtime.now()`; `random` names the pods of Jobs.
+    `epoch` is wall seconds minus `runtime.now()`; `random` names the pods of Jobs. CronJobs go by the wall
+    clock as it is, set or not, unless an `epoch` is given.
     """
 
     def __init__(
@@ -70,15 +76,22 @@ class Kubelet:
         self.runtime = runtime
         self.settings = settings or LifecycleSettings()
         self.epoch = time.time() - runtime.now() if epoch is None else epoch
+        self._wall = time.time if epoch is None else lambda: epoch + runtime.now()
         self.observers: list[Observer] = []
+        self.removed_pods: list[Pod] = []
+        "What JOB-28 has removed, as it was last, but not what a CronJob's history limits are for."
+        self.removed_jobs: list[Job] = []
         self._random = random or random_module.Random()
         self._recorder = EventRecorder(runtime.now, self.epoch, self._publish)
         self._pods: dict[str, PodWorker] = {}
         self._jobs: dict[str, JobWorker] = {}
-        self._owners: dict[str, str] = {}
-        self._unfinished: set[PodWorker | JobWorker] = set()
-        self._dirty: dict[PodWorker | JobWorker, None] = {}
-        self._alarms: list[tuple[float, int, PodWorker | JobWorker]] = []
+        self._cron_jobs: dict[str, CronWorker] = {}
+        self._owners: dict[str, str] = {}  # of a pod: its Job
+        self._job_owners: dict[str, str] = {}  # of a Job: its CronJob
+        self._discarded: set[str] = set()  # Jobs that are forgotten once they are over
+        self._unfinished: set[Worker] = set()
+        self._dirty: dict[Worker, None] = {}
+        self._alarms: list[tuple[float, int, Worker]] = []
         self._order = count()
         self._is_settling = False
         self._armed_for = inf
@@ -106,8 +119,11 @@ class Kubelet:
         self._mark(worker)
         return pod.key
 
-    def add_job(self, job: Job) -> str:
-        """Accept a Job and return its key. Raises ValueError if the name is taken."""
+    def add_job(self, job: Job, owner: str | None = None) -> str:
+        """Accept a Job and return its key. `owner` is the key of the CronJob that it belongs to.
+
+        Raises ValueError if the name is taken.
+        """
         from minikubelet.kubelet.job_worker import JobWorker
 
         if job.key in self._jobs:
@@ -116,9 +132,27 @@ class Kubelet:
         job = attrs.evolve(job, metadata=metadata)
         worker = JobWorker(job, self, self.settings, self._random, now=self.runtime.now)
         self._jobs[job.key] = worker
+        if owner is not None:
+            self._job_owners[job.key] = owner
         self._unfinished.add(worker)
         self._mark(worker)
         return job.key
+
+    def add_cron_job(self, cron_job: "CronJob") -> str:
+        """Accept a CronJob and return its key; it starts Jobs until it is deleted.
+
+        Raises ValueError if the name is taken, or for a schedule that validation refuses.
+        """
+        from minikubelet.kubelet.cron_worker import CronWorker
+
+        if cron_job.key in self._cron_jobs:
+            raise ValueError(f"cron job {cron_job.key} exists already")
+        cron_job = attrs.evolve(cron_job, metadata=self._with_metadata(cron_job.metadata))
+        worker = CronWorker(cron_job, self, now=self.runtime.now, wall=self._wall)
+        self._cron_jobs[cron_job.key] = worker
+        self._unfinished.add(worker)
+        self._mark(worker)
+        return cron_job.key
 
     def delete_pod(self, key: str, grace_seconds: int | None = None) -> None:
         """TERM-4. A second deletion can only shorten the grace."""
@@ -135,8 +169,18 @@ class Kubelet:
         if key in self._jobs:
             self._mark(worker)
 
+    def delete_cron_job(self, key: str, grace_seconds: int | None = None) -> None:
+        """Delete a CronJob and the Jobs it has; no more are started."""
+        worker = self._cron_jobs[key]
+        worker.delete()
+        self._mark(worker)
+        for job_key in [job_key for job_key, owner in self._job_owners.items() if owner == key]:
+            self.delete_job(job_key, grace_seconds)
+
     def delete_all(self, grace_seconds: int | None = None) -> None:
         """LOCAL-9: what a signal to the supervisor means."""
+        for key in self._cron_jobs:
+            self.delete_cron_job(key, grace_seconds)
         for key in list(self._jobs):
             self.delete_job(key, grace_seconds)
         for worker in self._pods.values():
@@ -158,7 +202,7 @@ class Kubelet:
 
     @property
     def is_finished(self) -> bool:
-        """Every pod is over and every Job complete, failed or deleted."""
+        """Every pod is over, every Job complete, failed or deleted, every CronJob deleted."""
         return not self._unfinished
 
     # ------------------------------------------------------------------ what can be read
@@ -171,11 +215,22 @@ class Kubelet:
         """The Job with its status at this moment. Raises KeyError."""
         return self._jobs[key].published(self.epoch)
 
+    def cron_job(self, key: str) -> "CronJob":
+        """The CronJob with its status at this moment. Raises KeyError."""
+        return self._cron_jobs[key].published(self.epoch)
+
+    def outlook(self, key: str) -> str:
+        """In words, when a CronJob starts its next Job."""
+        return self._cron_jobs[key].outlook
+
     def pods(self) -> list[Pod]:
         return [self.pod(key) for key in self._pods]
 
     def jobs(self) -> list[Job]:
         return [self.job(key) for key in self._jobs]
+
+    def cron_jobs(self) -> "list[CronJob]":
+        return [self.cron_job(key) for key in self._cron_jobs]
 
     def worker(self, key: str) -> PodWorker:
         """The worker of a pod, for those who want its record. Raises KeyError."""
@@ -186,21 +241,53 @@ class Kubelet:
     def remove_pod(self, key: str) -> None:
         """Forget a finished pod (JOB-28)."""
         worker = self._pods.pop(key)
-        self._owners.pop(key, None)
+        if self._owners.pop(key, None) not in self._job_owners:
+            self.removed_pods.append(worker.published(self.epoch))
         self._unfinished.discard(worker)
         self._dirty.pop(worker, None)
 
     def remove_job(self, key: str) -> None:
+        """Forget a finished Job, whose pods have been removed (JOB-28)."""
         worker = self._jobs.pop(key)
+        if key not in self._job_owners:
+            self.removed_jobs.append(worker.published(self.epoch))
         self._failed_and_gone = self._failed_and_gone or _is_failed(worker)
         self._unfinished.discard(worker)
         self._dirty.pop(worker, None)
+        self._discarded.discard(key)
+        owner = self._cron_jobs.get(self._job_owners.pop(key, ""))
+        if owner is not None:
+            owner.child_removed(self._child(worker))
+            self._mark(owner)
 
     def job_pod(self, key: str) -> "JobPod":
         return job_pod(self._pods[key].record)
 
-    def emit(self, job: Job, event_type: EventType, reason: str, message: str) -> None:
+    def emit(self, job: "Job | CronJob", event_type: EventType, reason: str, message: str) -> None:
         self._recorder.tell_of_job(job, event_type, reason, message)
+
+    # ------------------------------------------------------------------ for cron workers (JobHost)
+
+    def discard_job(self, key: str) -> None:
+        """Delete a Job and its pods, and forget all of it as soon as it is over."""
+        self._discarded.add(key)
+        self.delete_job(key)
+        self._forget_if_over(key)
+
+    def cron_child(self, key: str) -> "CronChild":
+        return self._child(self._jobs[key])
+
+    def _child(self, worker: "JobWorker") -> "CronChild":
+        from minikubelet.lifecycle.cron_record import cron_child
+
+        return cron_child(worker.record, self.epoch)
+
+    def _forget_if_over(self, key: str) -> None:
+        worker = self._jobs.get(key)
+        if worker is not None and key in self._discarded and worker.is_finished:
+            for pod_key in worker.pod_keys:
+                self.remove_pod(pod_key)
+            self.remove_job(key)
 
     # ------------------------------------------------------------------ settle
 
@@ -223,7 +310,7 @@ class Kubelet:
         if self._rearm is not None and self._next_alarm() < self._armed_for:
             self._rearm.set()
 
-    def _advance(self, worker: "PodWorker | JobWorker") -> None:
+    def _advance(self, worker: "Worker") -> None:
         before = worker.alarm
         worker.advance()
         if worker.is_finished:
@@ -237,8 +324,14 @@ class Kubelet:
                 self._mark(owner)
             for observer in self.observers:
                 observer.changed(worker.key)
+        elif worker is self._jobs.get(worker.key):
+            cron_job = self._cron_jobs.get(self._job_owners.get(worker.key, ""))
+            if cron_job is not None:
+                cron_job.child_changed(worker.key)
+                self._mark(cron_job)
+                self._forget_if_over(worker.key)
 
-    def _mark(self, worker: "PodWorker | JobWorker") -> None:
+    def _mark(self, worker: "Worker") -> None:
         self._dirty[worker] = None
         if self._rearm is not None and not self._is_settling:
             self._rearm.set()

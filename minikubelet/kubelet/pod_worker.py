@@ -141,10 +141,12 @@ class PodWorker:
 
     def _prepare(self) -> None:
         try:
-            self.runtime.prepare_pod(self.record.pod)
+            remark = self.runtime.prepare_pod(self.record.pod)
         except PrepareError as error:
             self._take_in(PodPrepareFailed(str(error)), self.runtime.now())
         else:
+            if remark is not None:
+                self._tell(self.record.pod, Told("Isolated", remark))
             self._take_in(PodPrepared(), self.runtime.now())
 
     def _start(self, name: str, attempt: int) -> None:

@@ -1,11 +1,15 @@
 """From what is told to Events: object reference, times, counts (EVENT-6, EVENT-7)."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from minikubelet.api.event import Event, EventType, ObjectReference
 from minikubelet.api.job import Job
 from minikubelet.api.pod import Pod
 from minikubelet.lifecycle.events import Told
+
+if TYPE_CHECKING:
+    from minikubelet.api.cron_job import CronJob
 
 _REMEMBERED = 10_000  # distinct (object, reason, message); beyond it the oldest start over at 1
 
@@ -25,9 +29,11 @@ class EventRecorder:
         reference = ObjectReference("Pod", meta.namespace, meta.name, meta.uid, field_path=path)
         self._record(reference, told.type, told.reason, told.message)
 
-    def tell_of_job(self, job: Job, event_type: EventType, reason: str, message: str) -> None:
+    def tell_of_job(self, job: "Job | CronJob", event_type: EventType, reason: str, message: str) -> None:
         meta = job.metadata
-        reference = ObjectReference("Job", meta.namespace, meta.name, meta.uid, api_version="batch/v1")
+        reference = ObjectReference(
+            job.kind, meta.namespace, meta.name, meta.uid, api_version=job.api_version
+        )
         self._record(reference, event_type, reason, message)
 
     def _record(self, reference: ObjectReference, event_type: EventType, reason: str, message: str) -> None:

@@ -8,8 +8,9 @@ from minikubelet.api.errors import ManifestError
 from minikubelet.api.manifest import Manifest
 from minikubelet.kubelet.kubelet import Kubelet
 from minikubelet.lifecycle.settings import LifecycleSettings
-from minikubelet.runtime.feasibility import faults
+from minikubelet.runtime.feasibility import discovery_of, faults, isolation_for
 from minikubelet.runtime.images import ImageResolver
+from minikubelet.runtime.isolation import Wish
 from minikubelet.runtime.local import LocalRuntime, Output
 
 if TYPE_CHECKING:
@@ -27,9 +28,10 @@ async def open_kubelet(
     stub_missing: bool = False,
     log_dir: str | None = None,
     env_from_host: bool = False,
+    isolation: Wish = "auto",
     output: Output | None = None,
 ) -> AsyncIterator[Kubelet]:
-    """Run a manifest's pods and Jobs as processes for as long as the block lasts.
+    """Run a manifest's pods, Jobs and CronJobs as processes for as long as the block lasts.
 
     On leaving the block whatever still runs is deleted with its own grace and waited for. The options are
     those of `minikubelet run`; `output` is shown what containers write. Raises `ManifestError` for what
@@ -39,7 +41,8 @@ async def open_kubelet(
 
     manifest = manifest or Manifest()
     resolver = ImageResolver.load(images, images_file, manifest_dirs, stub_missing)
-    errors = faults(manifest, resolver)
+    chosen = isolation_for(manifest, isolation)
+    errors = faults(manifest, resolver, chosen)
     if errors:
         raise ManifestError(errors)
     runtime = LocalRuntime(
@@ -48,6 +51,8 @@ async def open_kubelet(
         secrets=manifest.secrets,
         log_dir=log_dir,
         env_from_host=env_from_host,
+        isolation=chosen,
+        discovery=discovery_of(manifest),
         output=output,
     )
     kubelet = Kubelet(runtime, settings)
@@ -56,6 +61,8 @@ async def open_kubelet(
             kubelet.add_pod(pod.obj)
         for job in manifest.jobs:
             kubelet.add_job(job.obj)
+        for cron_job in manifest.cron_jobs:
+            kubelet.add_cron_job(cron_job.obj)
         async with trio.open_nursery() as nursery:
             serving = trio.CancelScope(shield=True)  # a cancelled block is still taken down in order
             nursery.start_soon(_serve, kubelet, serving)

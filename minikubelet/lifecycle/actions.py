@@ -12,6 +12,7 @@ from minikubelet.lifecycle.facts import HookKind, ProbeKind
 
 StopCause = Literal["pod", "liveness", "startup", "postStart"]
 EndCause = Literal["completed", "initFailed", "deadline", "deleted", "restartAll"]
+GateNews = Literal["held", "stuck", "passed"]
 
 
 @attrs.frozen
@@ -85,13 +86,16 @@ class PassInit:
 
 
 @attrs.frozen
-class HoldStart:
-    """Latch: `--start-gate ready` makes the next container wait where a kubelet would go on, or
-    `started` goes on where the other would wait. Told once a sidecar instance."""
+class ExplainGate:
+    """Latch: the two start gates differ about this sidecar instance. Each piece of news is told once.
+
+    `held`: `--start-gate ready` makes what follows wait where a kubelet would go on. `stuck`: it still
+    does after the readinessProbe's failureThreshold. `passed`: `--start-gate started` goes on.
+    """
 
     name: str
     attempt: int
-    held: bool
+    news: GateNews
 
 
 @attrs.frozen
@@ -126,7 +130,7 @@ Action = (
     | StopContainer
     | SignalContainer
     | PassInit
-    | HoldStart
+    | ExplainGate
     | EndPod
     | RestartPod
     | FinishPod

@@ -1,4 +1,4 @@
-"""Crash-loop back-off (BACKOFF-1..8): one small entry, three questions.
+"""Crash-loop back-off (BACKOFF-1..9): one small entry, how it moves, and how a wait is put into words.
 
 The first restart is immediate because the entry is only made by it; from then on a restart waits
 `delay` seconds from the end of the latest run, and each allowed restart doubles the delay.
@@ -6,6 +6,7 @@ The first restart is immediate because the entry is only made by it; from then o
 
 import attrs
 
+from minikubelet.api.meta import ObjectMeta
 from minikubelet.lifecycle.settings import LifecycleSettings
 
 
@@ -36,3 +37,23 @@ def next_entry(
 def _is_forgotten(entry: BackoffEntry, finished_at: float, settings: LifecycleSettings) -> bool:
     """BACKOFF-5, BACKOFF-6: only a run of more than ten minutes resets; waiting does not."""
     return finished_at - entry.updated_at > settings.backoff_reset
+
+
+def back_off_message(pod: ObjectMeta, container: str, delay: float) -> str:
+    """BACKOFF-9's wording."""
+    return f"back-off {go_duration(delay)} restarting failed container={container} pod={pod_label(pod)}"
+
+
+def pod_label(pod: ObjectMeta) -> str:
+    """A pod as the kubelet names it in messages."""
+    return f"{pod.name}_{pod.namespace}({pod.uid})"
+
+
+def go_duration(seconds: float) -> str:
+    """A length as Go prints it: 10s, 1m20s, 5m0s, 300ms (BACKOFF-9)."""
+    if seconds < 1:
+        return f"{round(seconds * 1000):d}ms"
+    minutes, rest = divmod(seconds, 60)
+    hours, minutes = divmod(int(minutes), 60)
+    text = f"{round(rest, 3):g}s"
+    return f"{hours}h{minutes}m{text}" if hours else f"{minutes}m{text}" if minutes else text

@@ -11,7 +11,6 @@ import attrs
 from minikubelet.api.meta import format_time
 from minikubelet.api.pod_status import PodCondition
 from minikubelet.lifecycle.phase import FAILED, SUCCEEDED, decided_phase
-from minikubelet.lifecycle.probes import is_ready, is_started
 from minikubelet.lifecycle.record import PodRecord
 
 ALL_RESTARTING = "AllContainersRestarting"
@@ -36,6 +35,7 @@ def _answers(record: PodRecord) -> Iterator[tuple[str, bool]]:
     yield "Initialized", is_initialized(record)
     yield "ContainersReady", all_ready
     yield "Ready", all_ready and not missing_gates(record)
+    yield from record.readiness_gates.items()
     restarting = record.ending is not None and not record.ending.is_final
     if restarting or ALL_RESTARTING in record.transitions:  # RESTART-16
         yield ALL_RESTARTING, restarting
@@ -53,32 +53,35 @@ def containers_ready(record: PodRecord) -> bool:
     return decided_phase(record) is None and not unready(record)
 
 
-def is_pod_ready(record: PodRecord) -> bool:
-    """COND-7."""
-    return containers_ready(record) and not missing_gates(record)
-
-
 def unready(record: PodRecord) -> list[str]:
     """COND-5, COND-10: sidecars and mains that are not ready, in spec order."""
-    counted = (*record.spec.sidecars.values(), *record.spec.containers)
-    return [c.name for c in counted if not is_ready(c, record.run_of(c))]
+    names = []
+    for container in (*record.spec.sidecars.values(), *record.spec.containers):
+        run = record.run_of(container)
+        if run is None or not run.is_ready:
+            names.append(container.name)
+    return names
 
 
 def missing_gates(record: PodRecord) -> list[str]:
-    gates = record.spec.readiness_gates
-    return [g.condition_type for g in gates if not record.readiness_gates.get(g.condition_type)]
+    """COND-7: what is wrong with each readinessGate that does not hold."""
+    faults = []
+    for gate in record.spec.readiness_gates:
+        kind = gate.condition_type
+        if kind not in record.readiness_gates:
+            faults.append(f'corresponding condition of pod readiness gate "{kind}" does not exist.')
+        elif not record.readiness_gates[kind]:
+            faults.append(f'the status of pod readiness gate "{kind}" is not "True", but False')
+    return faults
 
 
 def incomplete(record: PodRecord) -> list[str]:
-    """COND-4: inits that have not exited 0 and sidecars that are not started."""
+    """COND-4: entries whose turn is not over (INIT-1), and sidecars that are down again meanwhile."""
     names = []
     for container in record.spec.init_containers:
         run = record.run_of(container)
-        if container.name in record.spec.sidecars:
-            done = is_started(container, run)
-        else:
-            done = run is not None and run.exit_code == 0
-        if not done:
+        is_down = container.name in record.spec.sidecars and (run is None or not run.is_started)
+        if container.name not in record.passed or is_down:
             names.append(container.name)
     return names
 
@@ -97,8 +100,6 @@ def conditions(record: PodRecord, epoch: float) -> tuple[PodCondition, ...]:
                 last_transition_time=format_time(epoch + since),
             )
         )
-    for gate, status in record.readiness_gates.items():
-        published.append(PodCondition(gate, "True" if status else "False"))
     return tuple(published)
 
 
@@ -116,8 +117,7 @@ def _explain(record: PodRecord, kind: str, status: bool) -> tuple[str | None, st
         return {SUCCEEDED: "PodCompleted", FAILED: "PodFailed"}[decided], None
     if names := unready(record):
         return "ContainersNotReady", _names("unready", names)
-    gates = ", ".join(f'"{gate}"' for gate in missing_gates(record))
-    return "ReadinessGatesNotReady", f"corresponding condition of pod readiness gate {gates} does not exist"
+    return "ReadinessGatesNotReady", ", ".join(missing_gates(record))
 
 
 def _names(which: str, names: list[str]) -> str:

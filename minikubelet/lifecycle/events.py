@@ -5,6 +5,7 @@ was observed.
 """
 
 from collections.abc import Iterator
+from signal import Signals
 
 import attrs
 
@@ -14,10 +15,13 @@ from minikubelet.lifecycle.actions import (
     BackOff,
     CancelHook,
     EndPod,
-    HoldStart,
+    ExplainGate,
+    GateNews,
     RestartPod,
+    SignalContainer,
     StopContainer,
 )
+from minikubelet.lifecycle.backoff import pod_label
 from minikubelet.lifecycle.facts import (
     ContainerExited,
     ContainerStarted,
@@ -48,34 +52,29 @@ def events_of(record: PodRecord, what: Fact | Action) -> Iterator[Told]:
         case ContainerStarted(name):
             yield Told("Created", f"Created container: {name}", container=name)
             yield Told("Started", f"Started container {name}", container=name)
-        case ContainerStartFailed(name, message=message, reason=reason):
-            text = f"Error: {message}" if reason.startswith("Create") else message
-            yield Told("Failed", text, "Warning", name)
+        case ContainerStartFailed(name, message=message):
+            yield Told("Failed", f"Error: {message}", "Warning", name)
         case ContainerExited(name, attempt, exit_code):
             yield from _exit_event(record, name, attempt, exit_code)
         case BackOff(name):
-            meta = record.pod.metadata
-            whole = f"{meta.name}_{meta.namespace}({meta.uid})"
-            yield Told(
-                "BackOff", f"Back-off restarting failed container {name} in pod {whole}", "Warning", name
-            )
+            text = f"Back-off restarting failed container {name} in pod {pod_label(record.pod.metadata)}"
+            yield Told("BackOff", text, "Warning", name)
         case StopContainer(name):
             yield Told("Killing", _killing(record, what), container=name)
+        case SignalContainer(name, signal=signal):
+            yield Told("Signalled", f"Sent {_signal_name(signal)} to container {name}", container=name)
         case ProbeAnswered():
             yield from _probe_events(record, what)
-        case HookFinished(name, http_fallback=str(fallback), error=None):
-            yield Told("LifecycleHTTPFallback", fallback, "Warning", name)
-        case HookFinished(name, hook=hook, error=str(error)):
-            reason = "FailedPostStartHook" if hook == "postStart" else "FailedPreStopHook"
-            yield Told(reason, error, "Warning", name)
+        case HookFinished():
+            yield from _hook_events(record, what)
         case CancelHook(name, hook="preStop"):
             yield Told(
                 "FailedPreStopHook", "the grace period ran out before the hook returned", "Warning", name
             )
         case PodPrepareFailed(message):
             yield Told("FailedMount", message, "Warning")
-        case HoldStart(name, held=held):
-            yield Told("StartGate", _start_gate(name, held), container=name)
+        case ExplainGate(name, news=news):
+            yield Told("StartGate", _start_gate(name, news), "Warning" if news == "stuck" else "Normal", name)
         case EndPod(cause="deadline", reason=str(reason), message=str(message)):
             yield Told(reason, message)
         case EndPod(cause="restartAll", trigger=str(trigger)):
@@ -96,14 +95,32 @@ def _killing(record: PodRecord, what: StopContainer) -> str:
     """EVENT-2."""
     if what.cause == "pod":
         return f"Stopping container {what.name}"
-    subject = "Init container" if what.name in record.spec.sidecars else "Container"
+    is_sidecar = what.name in record.spec.sidecars
+    failed = f"{'Init container' if is_sidecar else 'Container'} {what.name} failed"
     if what.cause == "postStart":
-        return f"{subject} {what.name} failed its postStart hook"
-    container = record.spec.all_containers[what.name]
-    text = f"{subject} {what.name} failed {what.cause} probe"
-    if will_restart_after_kill(record.spec, container):
-        text += ", will be restarted"
-    return text
+        return f"{failed} its postStart hook"
+    restarts = will_restart_after_kill(record.spec, record.spec.all_containers[what.name])
+    return f"{failed} {what.cause} probe" + (", will be restarted" if restarts and not is_sidecar else "")
+
+
+def _signal_name(number: int) -> str:
+    """Ours, like `Exited`: which signal was sent, and when, decides whether a shutdown was in order."""
+    try:
+        return Signals(number).name
+    except ValueError:  # the real-time signals have no names of their own
+        return f"signal {number}"
+
+
+def _hook_events(record: PodRecord, fact: HookFinished) -> Iterator[Told]:
+    run = record.containers[fact.name].run
+    hook = run.hook(fact.hook) if run is not None and run.attempt == fact.attempt else None
+    if hook is None or not hook.is_under_way:
+        return
+    if fact.error is not None:
+        reason = "FailedPostStartHook" if fact.hook == "postStart" else "FailedPreStopHook"
+        yield Told(reason, fact.error, "Warning", fact.name)
+    elif fact.http_fallback is not None:
+        yield Told("LifecycleHTTPFallback", fact.http_fallback, "Warning", fact.name)
 
 
 def _probe_events(record: PodRecord, fact: ProbeAnswered) -> Iterator[Told]:
@@ -122,14 +139,22 @@ def _probe_events(record: PodRecord, fact: ProbeAnswered) -> Iterator[Told]:
         yield Told("ProbeWarning", f"{title} probe warning: {fact.warning}", "Warning", fact.name)
 
 
-def _start_gate(name: str, held: bool) -> str:
-    if held:
-        return (
-            f"Sidecar {name} is started but not ready yet, and what follows waits for its readinessProbe "
-            "(--start-gate ready). A cluster would go on now: with --start-gate started so does this run, "
-            "and a startupProbe makes both wait"
-        )
-    return (
-        f"Sidecar {name} is started and what follows goes on although its readinessProbe has not succeeded "
-        "(--start-gate started), as a cluster does; with --start-gate ready it would wait"
-    )
+def _start_gate(name: str, news: GateNews) -> str:
+    match news:
+        case "held":
+            return (
+                f"Sidecar {name} is started but not ready yet, and what follows waits for its readinessProbe "
+                "(--start-gate ready). A cluster would go on now: with --start-gate started so does this "
+                "run, and a startupProbe makes both wait"
+            )
+        case "stuck":
+            return (
+                f"Sidecar {name} failed its readinessProbe up to the failureThreshold and still holds up "
+                "what follows (--start-gate ready). If it can become ready only after what follows has "
+                "started, it never will: a cluster would have gone on, use --start-gate started"
+            )
+        case "passed":
+            return (
+                f"Sidecar {name} is started and what follows goes on although its readinessProbe has not "
+                "succeeded (--start-gate started), as a cluster does; with --start-gate ready it would wait"
+            )

@@ -6,7 +6,7 @@ goes through three latched stages, as in the kubelet's pod workers (CORE-1): run
 
 from collections.abc import Iterator
 
-from minikubelet.lifecycle.actions import Action, EndPod, FinishPod, RestartPod
+from minikubelet.lifecycle.actions import Action, BackOff, EndPod, FinishPod, RestartPod
 from minikubelet.lifecycle.backoff import current_delay
 from minikubelet.lifecycle.clock import Clock
 from minikubelet.lifecycle.record import PodRecord
@@ -31,8 +31,8 @@ def plan(record: PodRecord, clock: Clock) -> Iterator[Action]:
         yield from terminate(record, clock)
     elif record.ending.is_final:
         yield FinishPod()
-    elif _in_place_restart_is_due(record, clock):
-        yield RestartPod()
+    else:
+        yield from _restart_in_place(record, clock)
 
 
 def why_end(record: PodRecord, clock: Clock) -> EndPod | None:
@@ -57,6 +57,8 @@ def _end_by_exit(record: PodRecord, grace: float) -> EndPod | None:
     """RESTART-13, INIT-3, SIDE-20, SIDE-21, MAIN-2: what the containers' own exits decide."""
     spec = record.spec
     for container in (*spec.init_containers, *spec.containers):
+        if not container.restart_policy_rules:
+            continue
         run = record.run_of(container)
         if run is not None and restarts_everything(container, run):
             return EndPod("restartAll", 0.0, trigger=container.name)  # RESTART-15
@@ -73,10 +75,13 @@ def _end_by_exit(record: PodRecord, grace: float) -> EndPod | None:
     return EndPod("completed", grace)  # SIDE-22
 
 
-def _in_place_restart_is_due(record: PodRecord, clock: Clock) -> bool:
+def _restart_in_place(record: PodRecord, clock: Clock) -> Iterator[Action]:
     """RESTART-20: back-off from the triggering exit on, so that a pod cannot spin."""
-    assert record.ending is not None
-    trigger = record.containers[record.ending.trigger or ""].run
-    assert trigger is not None and trigger.finished_at is not None
-    delay = current_delay(record.restart_backoff, trigger.finished_at, record.settings)
-    return clock.reached(trigger.finished_at + delay)
+    assert record.ending is not None and record.ending.trigger is not None
+    trigger = record.containers[record.ending.trigger]
+    assert trigger.run is not None and trigger.run.finished_at is not None
+    delay = current_delay(record.restart_backoff, trigger.run.finished_at, record.settings)
+    if clock.reached(trigger.run.finished_at + delay):
+        yield RestartPod()
+    elif trigger.waiting is None:
+        yield BackOff(record.ending.trigger, delay)

@@ -6,14 +6,14 @@ container; a *latch* only ever moves forward (`passed` grows, `ending` is set on
 shrinks, `finished_at` is set once). All instants are seconds on the runtime's monotonic clock.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from math import inf
-from typing import Any
+from typing import Protocol
 
 import attrs
 
-from minikubelet.api.pod import Container, Pod, PodSpec
+from minikubelet.api.pod import Container, Pod, PodSpec, Probe
 from minikubelet.lifecycle.actions import (
     Action,
     AskProbe,
@@ -21,8 +21,9 @@ from minikubelet.lifecycle.actions import (
     CancelHook,
     EndCause,
     EndPod,
+    ExplainGate,
     FinishPod,
-    HoldStart,
+    GateNews,
     PassInit,
     PreparePod,
     RestartPod,
@@ -32,7 +33,7 @@ from minikubelet.lifecycle.actions import (
     StopCause,
     StopContainer,
 )
-from minikubelet.lifecycle.backoff import BackoffEntry, next_entry
+from minikubelet.lifecycle.backoff import BackoffEntry, back_off_message, next_entry
 from minikubelet.lifecycle.facts import (
     ContainerExited,
     ContainerStarted,
@@ -40,6 +41,7 @@ from minikubelet.lifecycle.facts import (
     DeletionRequested,
     Fact,
     HookFinished,
+    HookKind,
     PodPrepared,
     PodPrepareFailed,
     ProbeAnswered,
@@ -68,8 +70,10 @@ class HookRun:
 class ProbeState:
     """One probe of one run (PROBE-12, PROBE-13: nothing survives into the next run)."""
 
-    asked_at: float
-    in_flight: bool = True
+    probe: Probe
+    due_at: float
+    "When to ask next (PROBE-3..5); inf once its work for this run is done (PROBE-8, PROBE-14)."
+    in_flight: bool = False
     streak: int = 0
     "Consecutive equal answers: successes positive, failures negative."
     verdict: bool | None = None
@@ -110,9 +114,34 @@ class ContainerRun:
     def is_live(self) -> bool:
         return self.exit_code is None
 
+    def hook(self, kind: HookKind) -> HookRun | None:
+        return self.post_start if kind == "postStart" else self.pre_stop
+
     def verdict(self, kind: ProbeKind) -> bool | None:
         state = self.probes.get(kind)
         return state.verdict if state else None
+
+    def passes(self, kind: ProbeKind) -> bool:
+        """PROBE-18: has that probe succeeded? A container without it needs no success."""
+        state = self.probes.get(kind)
+        return state is None or state.verdict is True
+
+    @cached_property
+    def is_started(self) -> bool:
+        """SIDE-5, PROBE-17: running, postStart returned, and past the startupProbe if there is one."""
+        return self.is_live and self.running_at is not None and self.passes("startup")
+
+    @cached_property
+    def is_ready(self) -> bool:
+        """PROBE-16..18, for mains and sidecars."""
+        return self.is_started and self.passes("readiness")
+
+    @cached_property
+    def quiet_until(self) -> float:
+        """Before this instant nothing is due for a run that nothing happens to; -inf: look after it."""
+        if not self.is_started or self.stopping is not None or self.verdict("liveness") is False:
+            return -inf
+        return min((state.due_at for state in self.probes.values() if not state.in_flight), default=inf)
 
 
 @attrs.frozen
@@ -135,8 +164,8 @@ class ContainerRecord:
     retry_at: float | None = None
     "BACKOFF-13: when to try again what failed without leaving an instance."
     backoff: BackoffEntry | None = None
-    is_held: bool = False
-    "A difference of the start gates was told for the newest instance."
+    gate_news: GateNews | None = None
+    "What was told last about a difference of the start gates for the newest instance."
 
     @property
     def is_live(self) -> bool:
@@ -198,7 +227,6 @@ class PodRecord:
     readiness_gates: Mapping[str, bool] = attrs.Factory(dict)
     deletion: Deletion | None = None
     ending: Ending | None = None
-    in_place_restart_at: float | None = None
     finished_at: float | None = None
     transitions: Mapping[str, tuple[bool, float]] = attrs.Factory(dict)
     "COND-2: condition type to (status, since)."
@@ -229,36 +257,37 @@ def observe(record: PodRecord, what: Fact | Action, now: float) -> PodRecord:
     """Take one fact, or one action about to be performed, into the record."""
     match what:
         case ProbeAnswered():
-            return _probe_answered(record, what)
-        case AskProbe(name, attempt, kind):
-            return _with_probe(record, name, attempt, kind, asked_at=now, in_flight=True)
+            return _with_run(record, what, lambda run: _probe_answered(run, what))
+        case AskProbe():
+            return _with_run(record, what, lambda run: _probe_asked(run, what.kind, now))
         case StartContainer(name):
-            return _start_asked(record, name, now)
-        case ContainerStarted(name, attempt):
-            return _started(record, name, ContainerRun(attempt, started_at=now), now)
-        case ContainerStartFailed(name, attempt, reason, message, recorded):
-            return _start_failed(record, name, attempt, Waiting(reason, message), recorded, now)
-        case ContainerExited(name, attempt, exit_code, reason, message):
-            changes = {"finished_at": now, "exit_code": exit_code, "reason": reason, "message": message}
-            return _with_run(record, name, attempt, **changes)
+            return _with(record, name, _start_asked(record, record.containers[name], now))
+        case ContainerStarted(name):
+            return _with(record, name, _started(record, what, now))
+        case ContainerStartFailed(name):
+            return _with(record, name, _start_failed(record, what, now))
+        case ContainerExited():
+            return _with_run(record, what, lambda run: _exited(run, what, now))
         case BackOff(name, delay):
-            return _with_container(record, name, waiting=_crash_loop(record, name, delay))
-        case RunHook(name, attempt, hook):
-            return _with_run(record, name, attempt, **{_HOOK_FIELD[hook]: HookRun(now)})
-        case HookFinished(name, attempt, hook, error):
-            return _hook_finished(record, name, attempt, _HOOK_FIELD[hook], error, now)
-        case CancelHook(name, attempt, hook):
-            return _with_run(record, name, attempt, **{_HOOK_FIELD[hook]: HookRun(now, now, "cancelled")})
-        case StopContainer(name, attempt, cause, grace):
-            return _with_run(record, name, attempt, stopping=Stopping(cause, now, now + grace))
-        case SignalContainer(name, attempt, signal):
-            return _signalled(record, name, attempt, signal, now)
+            waiting = Waiting("CrashLoopBackOff", back_off_message(record.pod.metadata, name, delay))
+            return _with(record, name, attrs.evolve(record.containers[name], waiting=waiting))
+        case RunHook():
+            return _with_run(record, what, lambda run: _with_hook(run, what.hook, HookRun(now)))
+        case HookFinished():
+            return _with_run(record, what, lambda run: _hook_finished(run, what, now))
+        case CancelHook():
+            return _with_run(record, what, lambda run: _hook_cancelled(run, what.hook, now))
+        case StopContainer(cause=cause, grace=grace):
+            stopping = Stopping(cause, now, now + grace)
+            return _with_run(record, what, lambda run: attrs.evolve(run, stopping=stopping))
+        case SignalContainer():
+            return _with_run(record, what, lambda run: _signalled(run, what.signal, now))
         case PassInit(name):
             passed = record.passed | {name}
             done = len(passed) == len(record.spec.init_containers)
             return attrs.evolve(record, passed=passed, initialized_at=now if done else record.initialized_at)
-        case HoldStart(name):
-            return _with_container(record, name, is_held=True)
+        case ExplainGate(name, news=news):
+            return _with(record, name, attrs.evolve(record.containers[name], gate_news=news))
         case PreparePod():
             return attrs.evolve(record, is_preparing=True)
         case PodPrepared():
@@ -282,129 +311,150 @@ def observe(record: PodRecord, what: Fact | Action, now: float) -> PodRecord:
             return attrs.evolve(record, finished_at=now)
 
 
-_HOOK_FIELD = {"postStart": "post_start", "preStop": "pre_stop"}
+class _AboutRun(Protocol):
+    @property
+    def name(self) -> str: ...
+    @property
+    def attempt(self) -> int: ...
 
 
-def _with_container(record: PodRecord, name: str, **changes: Any) -> PodRecord:
-    container = attrs.evolve(record.containers[name], **changes)
+def _with(record: PodRecord, name: str, container: ContainerRecord) -> PodRecord:
     return attrs.evolve(record, containers={**record.containers, name: container})
 
 
-def _with_run(record: PodRecord, name: str, attempt: int, **changes: Any) -> PodRecord:
-    """Change the run of that attempt; a fact about any other attempt comes too late and is dropped."""
-    run = record.containers[name].run
-    if run is None or run.attempt != attempt or not run.is_live:
-        return record
-    return _with_container(record, name, run=attrs.evolve(run, **changes))
-
-
-def _start_asked(record: PodRecord, name: str, now: float) -> PodRecord:
-    """BACKOFF-4: an allowed restart moves the delay on; retrying a failed start does not (STATUS-9)."""
-    container = record.containers[name]
-    changes: dict[str, Any] = {"is_starting": True}
-    run = container.run
-    if run is not None and run.finished_at is not None and container.retry_at is None:
-        entry = next_entry(container.backoff, run.finished_at, now, record.settings)
-        changes["backoff"] = entry
-    return _with_container(record, name, **changes)
-
-
-def _started(record: PodRecord, name: str, run: ContainerRun, now: float) -> PodRecord:
-    container = record.containers[name]
-    lifecycle = record.spec.all_containers[name].lifecycle
-    if run.is_live and (lifecycle is None or lifecycle.post_start is None):
-        run = attrs.evolve(run, running_at=now)
-    return _with_container(
-        record,
-        name,
-        run=run,
-        last_run=container.run or container.last_run,
-        next_attempt=run.attempt + 1,
-        is_starting=False,
-        waiting=None,
-        retry_at=None,
-        is_held=False,
-    )
-
-
-def _start_failed(
-    record: PodRecord, name: str, attempt: int, waiting: Waiting, recorded: bool, now: float
+def _with_run(
+    record: PodRecord, what: _AboutRun, change: Callable[[ContainerRun], ContainerRun]
 ) -> PodRecord:
-    if recorded:  # LOCAL-3: an instance that ended as soon as it began
+    """Change the run of that attempt; a fact about any other attempt comes too late and is dropped."""
+    container = record.containers[what.name]
+    run = container.run
+    if run is None or run.attempt != what.attempt or not run.is_live:
+        return record
+    return _with(record, what.name, attrs.evolve(container, run=change(run)))
+
+
+# Starting: from one state of a container to the next.
+
+
+def _start_asked(record: PodRecord, container: ContainerRecord, now: float) -> ContainerRecord:
+    """BACKOFF-4: an allowed restart moves the delay on; retrying a failed start does not (STATUS-9)."""
+    run, backoff = container.run, container.backoff
+    if run is not None and run.finished_at is not None and container.retry_at is None:
+        backoff = next_entry(backoff, run.finished_at, now, record.settings)
+    return attrs.evolve(container, is_starting=True, backoff=backoff)
+
+
+def _started(record: PodRecord, fact: ContainerStarted, now: float) -> ContainerRecord:
+    spec = record.spec.all_containers[fact.name]
+    has_hook = spec.lifecycle is not None and spec.lifecycle.post_start is not None
+    declared: dict[ProbeKind, Probe | None] = {
+        "startup": spec.startup_probe,
+        "liveness": spec.liveness_probe,
+        "readiness": spec.readiness_probe,
+    }
+    probes = {
+        kind: ProbeState(probe, due_at=now + probe.initial_delay_seconds)
+        for kind, probe in declared.items()
+        if probe is not None
+    }
+    run = ContainerRun(fact.attempt, now, running_at=None if has_hook else now, probes=probes)
+    return _with_new_run(record.containers[fact.name], run)
+
+
+def _start_failed(record: PodRecord, fact: ContainerStartFailed, now: float) -> ContainerRecord:
+    container = record.containers[fact.name]
+    if fact.recorded:  # LOCAL-3: an instance that ended as soon as it began
         run = ContainerRun(
-            attempt,
+            fact.attempt,
             started_at=now,
             finished_at=now,
             exit_code=START_ERROR_EXIT_CODE,
             reason="StartError",
-            message=waiting.message,
+            message=fact.message,
         )
-        return _started(record, name, run, now)
-    retry_at = now + record.settings.retry_delay
-    return _with_container(record, name, is_starting=False, waiting=waiting, retry_at=retry_at)
+        return _with_new_run(container, run)
+    return attrs.evolve(
+        container,
+        is_starting=False,
+        waiting=Waiting(fact.reason, fact.message),
+        retry_at=now + record.settings.retry_delay,
+    )
 
 
-def _hook_finished(
-    record: PodRecord, name: str, attempt: int, field: str, error: str | None, now: float
-) -> PodRecord:
-    run = record.containers[name].run
-    hook: HookRun | None = getattr(run, field, None)
-    if run is None or run.attempt != attempt or hook is None or not hook.is_under_way:
-        return record
-    changes: dict[str, Any] = {field: attrs.evolve(hook, ended_at=now, error=error)}
-    if field == "post_start" and error is None:
-        changes["running_at"] = now
-    return _with_run(record, name, attempt, **changes)
+def _with_new_run(container: ContainerRecord, run: ContainerRun) -> ContainerRecord:
+    return ContainerRecord(
+        run,
+        last_run=container.run or container.last_run,
+        next_attempt=run.attempt + 1,
+        backoff=container.backoff,
+    )
 
 
-def _with_probe(record: PodRecord, name: str, attempt: int, kind: ProbeKind, **changes: Any) -> PodRecord:
-    run = record.containers[name].run
-    if run is None or run.attempt != attempt:
-        return record
-    state = run.probes.get(kind) or ProbeState(asked_at=-inf)
-    probes = {**run.probes, kind: attrs.evolve(state, **changes)}
-    return _with_run(record, name, attempt, probes=probes)
+# What happens to a run: from one state of it to the next.
 
 
-def _probe_answered(record: PodRecord, fact: ProbeAnswered) -> PodRecord:
+def _exited(run: ContainerRun, fact: ContainerExited, now: float) -> ContainerRun:
+    return attrs.evolve(
+        run, finished_at=now, exit_code=fact.exit_code, reason=fact.reason, message=fact.message
+    )
+
+
+def _with_hook(run: ContainerRun, kind: HookKind, hook: HookRun) -> ContainerRun:
+    return attrs.evolve(run, post_start=hook) if kind == "postStart" else attrs.evolve(run, pre_stop=hook)
+
+
+def _hook_finished(run: ContainerRun, fact: HookFinished, now: float) -> ContainerRun:
+    hook = run.hook(fact.hook)
+    if hook is None or not hook.is_under_way:
+        return run
+    run = _with_hook(run, fact.hook, attrs.evolve(hook, ended_at=now, error=fact.error))
+    if fact.hook == "postStart" and fact.error is None:
+        run = attrs.evolve(run, running_at=now)
+    return run
+
+
+def _hook_cancelled(run: ContainerRun, kind: HookKind, now: float) -> ContainerRun:
+    """HOOK-4, HOOK-6: given up is not failed."""
+    hook = run.hook(kind)
+    return run if hook is None else _with_hook(run, kind, attrs.evolve(hook, ended_at=now))
+
+
+def _probe_asked(run: ContainerRun, kind: ProbeKind, now: float) -> ContainerRun:
+    state = run.probes[kind]
+    state = attrs.evolve(state, due_at=now + state.probe.period_seconds, in_flight=True)
+    return attrs.evolve(run, probes={**run.probes, kind: state})
+
+
+def _probe_answered(run: ContainerRun, fact: ProbeAnswered) -> ContainerRun:
     """PROBE-12: a verdict changes only after enough equal answers; PROBE-19: errors change nothing."""
-    run = record.containers[fact.name].run
-    probe = record.spec.all_containers[fact.name].probe_of(fact.kind)
-    state = run.probes.get(fact.kind) if run and run.attempt == fact.attempt else None
-    if state is None or probe is None:
-        return record
-    changes: dict[str, Any] = {"in_flight": False}
+    state = run.probes[fact.kind]
+    streak, verdict, due_at = state.streak, state.verdict, state.due_at
     if fact.result == "success":
-        streak = max(state.streak, 0) + 1
-        changes["streak"] = streak
-        if streak >= probe.success_threshold:
-            changes["verdict"] = True
+        streak = max(streak, 0) + 1
+        if streak >= state.probe.success_threshold:
+            verdict = True
     elif fact.result == "failure":
-        streak = min(state.streak, 0) - 1
-        changes["streak"] = streak
-        if -streak >= probe.failure_threshold:
-            changes["verdict"] = False
-    return _with_probe(record, fact.name, fact.attempt, fact.kind, **changes)
+        streak = min(streak, 0) - 1
+        if -streak >= state.probe.failure_threshold:
+            verdict = False
+    match fact.kind, verdict:
+        case ("startup", bool()) | ("liveness", False):  # PROBE-8, PROBE-14
+            due_at = inf
+    state = ProbeState(state.probe, due_at, False, streak, verdict)
+    return attrs.evolve(run, probes={**run.probes, fact.kind: state})
 
 
-def _signalled(record: PodRecord, name: str, attempt: int, signal: int, now: float) -> PodRecord:
-    run = record.containers[name].run
-    if run is None or run.stopping is None:
-        return record
+def _signalled(run: ContainerRun, signal: int, now: float) -> ContainerRun:
+    assert run.stopping is not None
     stopping = run.stopping
     if stopping.signalled_at is None:
         stopping = attrs.evolve(stopping, signalled_at=now)
     if signal == SIGKILL:
         stopping = attrs.evolve(stopping, killed_at=now)
-    return _with_run(record, name, attempt, stopping=stopping)
+    return attrs.evolve(run, stopping=stopping)
 
 
-def _crash_loop(record: PodRecord, name: str, delay: float) -> Waiting:
-    """BACKOFF-9's wording."""
-    meta = record.pod.metadata
-    whole = f"{meta.name}_{meta.namespace}({meta.uid})"
-    message = f"back-off {go_duration(delay)} restarting failed container={name} pod={whole}"
-    return Waiting("CrashLoopBackOff", message)
+# The pod as a whole.
 
 
 def _deletion_requested(record: PodRecord, grace_seconds: int | None, now: float) -> PodRecord:
@@ -435,7 +485,6 @@ def _restarted_in_place(record: PodRecord, now: float) -> PodRecord:
         passed=frozenset(),
         restart_backoff=next_entry(record.restart_backoff, trigger.finished_at, now, record.settings),
         ending=None,
-        in_place_restart_at=now,
     )
 
 
@@ -448,13 +497,3 @@ def _removed(container: ContainerRecord) -> ContainerRecord:
     return ContainerRecord(
         last_run=synthesised, next_attempt=container.next_attempt, backoff=container.backoff
     )
-
-
-def go_duration(seconds: float) -> str:
-    """A length as Go prints it: 10s, 1m20s, 5m0s, 300ms (BACKOFF-9)."""
-    if seconds < 1:
-        return f"{round(seconds * 1000):d}ms"
-    minutes, rest = divmod(seconds, 60)
-    hours, minutes = divmod(int(minutes), 60)
-    text = f"{round(rest, 3):g}s"
-    return f"{hours}h{minutes}m{text}" if hours else f"{minutes}m{text}" if minutes else text

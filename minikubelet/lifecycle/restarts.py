@@ -33,9 +33,8 @@ def matching_rule(container: Container, exit_code: int) -> ContainerRestartRule 
 def wants_restart(spec: PodSpec, container: Container, run: ContainerRun) -> bool:
     """RESTART-4..11 and SIDE-9, for a run that has ended while its pod goes on."""
     assert run.exit_code is not None
-    rule = matching_rule(container, run.exit_code)
-    if rule is not None:
-        return rule.action == "Restart"
+    if matching_rule(container, run.exit_code) is not None:  # either action runs it again
+        return True
     match effective_policy(spec, container):
         case "Always":
             return True

@@ -9,7 +9,8 @@ from minikubelet.api.pod import Container, Probe
 from minikubelet.lifecycle.actions import (
     Action,
     BackOff,
-    HoldStart,
+    ExplainGate,
+    GateNews,
     PassInit,
     PreparePod,
     RunHook,
@@ -19,7 +20,7 @@ from minikubelet.lifecycle.actions import (
 )
 from minikubelet.lifecycle.backoff import current_delay
 from minikubelet.lifecycle.clock import Clock
-from minikubelet.lifecycle.probes import due_probes, has_probes, is_ready, is_started
+from minikubelet.lifecycle.probes import due_probes
 from minikubelet.lifecycle.record import ContainerRun, PodRecord
 from minikubelet.lifecycle.restarts import wants_restart
 from minikubelet.lifecycle.termination import stop
@@ -38,10 +39,14 @@ def keep_running(record: PodRecord, clock: Clock) -> Iterator[Action]:
         if not passed:
             yield from _pass(record, container)
             return
+    held_up = False
     for container in record.spec.containers:
-        yield from keep(record, container, clock)
-        if _holds_up_the_next_main(record, container):
-            return
+        run = record.run_of(container)
+        if run is not None and not clock.reached(run.quiet_until):
+            continue  # most of them, most of the time
+        if run is not None or not held_up:
+            yield from keep(record, container, clock)
+        held_up = held_up or _holds_up_first_starts(record, container)
 
 
 def keep(record: PodRecord, container: Container, clock: Clock) -> Iterator[Action]:
@@ -52,8 +57,6 @@ def keep(record: PodRecord, container: Container, clock: Clock) -> Iterator[Acti
         return
     if run is not None and run.is_live:
         yield from look_after(record, container, run, clock)
-        if run.stopping is not None:
-            yield from stop(record, container, run, clock)
         return
     if run is not None and not wants_restart(record.spec, container, run):
         return
@@ -73,13 +76,15 @@ def keep(record: PodRecord, container: Container, clock: Clock) -> Iterator[Acti
 
 def look_after(record: PodRecord, container: Container, run: ContainerRun, clock: Clock) -> Iterator[Action]:
     """postStart first, then the probes; a failed one of either begins the container's way down."""
-    if run.running_at is None and run.stopping is None and run.post_start is None:
+    if run.running_at is None and run.post_start is None:
         yield RunHook(container.name, run.attempt, "postStart")
     condemned = _condemned(record, container, run)
     if condemned is not None:
         yield condemned
-    elif has_probes(container):
-        yield from due_probes(container, run, clock, pod_is_ending=record.ending is not None)
+        return
+    yield from due_probes(container.name, run, clock)
+    if run.stopping is not None:
+        yield from stop(record, container, run, clock)
 
 
 def _condemned(record: PodRecord, container: Container, run: ContainerRun) -> StopContainer | None:
@@ -112,14 +117,22 @@ def _pass(record: PodRecord, container: Container) -> Iterator[Action]:
         if run is not None and run.exit_code == 0 and not wants_restart(record.spec, container, run):
             yield PassInit(container.name)
         return
-    if run is None or not is_started(container, run):
+    if run is None or not run.is_started:
         return
-    lacks_readiness = needs_readiness_to_pass(container) and not is_ready(container, run)
-    held = lacks_readiness and record.settings.start_gate == "ready"
-    if lacks_readiness and not state.is_held:
-        yield HoldStart(container.name, run.attempt, held)
-    if not held:
-        yield PassInit(container.name)
+    if needs_readiness_to_pass(container) and not run.is_ready:
+        news = _gate_news(record, run)
+        if news != state.gate_news:
+            yield ExplainGate(container.name, run.attempt, news)
+        if news != "passed":
+            return
+    yield PassInit(container.name)
+
+
+def _gate_news(record: PodRecord, run: ContainerRun) -> GateNews:
+    """What `--start-gate` means for a sidecar that is started but not ready."""
+    if record.settings.start_gate == "started":
+        return "passed"
+    return "held" if run.verdict("readiness") is None else "stuck"
 
 
 def needs_readiness_to_pass(container: Container) -> bool:
@@ -127,11 +140,12 @@ def needs_readiness_to_pass(container: Container) -> bool:
     return container.readiness_probe is not None and container.startup_probe is None
 
 
-def _holds_up_the_next_main(record: PodRecord, container: Container) -> bool:
-    """MAIN-1, HOOK-2: the next main waits for this one's postStart, but for no failure or back-off."""
+def _holds_up_first_starts(record: PodRecord, container: Container) -> bool:
+    """MAIN-1, HOOK-2: later mains wait for this one's postStart, but for no failure or back-off."""
     if container.lifecycle is None or container.lifecycle.post_start is None:
         return False
     state = record.containers[container.name]
-    if state.has_run or state.waiting is not None:
-        return False
-    return state.run is None or state.run.post_start is None or state.run.post_start.is_under_way
+    run = state.run
+    if run is None:
+        return state.waiting is None
+    return run.is_live and (run.post_start is None or run.post_start.is_under_way)

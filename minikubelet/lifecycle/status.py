@@ -20,19 +20,19 @@ from minikubelet.api.pod_status import (
 )
 from minikubelet.lifecycle.conditions import conditions
 from minikubelet.lifecycle.phase import phase
-from minikubelet.lifecycle.probes import is_ready, is_started
 from minikubelet.lifecycle.record import RESTARTING_ALL, ContainerRecord, ContainerRun, PodRecord
 from minikubelet.lifecycle.restarts import wants_restart
 
 LOOPBACK = "127.0.0.1"
 POD_MESSAGE_LIMIT = 12288  # bytes, TMSG-4
+LAST_SECOND = 253402300799  # 9999-12-31T23:59:59Z: RFC 3339 has no later one, a grace of 2^63-1 does
 
 
 def published_pod(record: PodRecord, epoch: float) -> Pod:
     """The Pod object with its status, as the API would give it."""
     metadata = record.pod.metadata
     if record.deletion is not None:
-        gone_at = epoch + record.deletion.requested_at + record.deletion.grace
+        gone_at = min(epoch + record.deletion.requested_at + record.deletion.grace, LAST_SECOND)
         metadata = attrs.evolve(
             metadata,
             deletion_timestamp=format_time(gone_at),
@@ -65,11 +65,11 @@ def container_status(record: PodRecord, container: Container, epoch: float) -> C
     run = state.run
     current, last = _states(record, container, epoch)
     if container.name in record.spec.plain_inits:  # INIT-8
-        started = run is not None and run.is_live
-        ready = run is not None and run.exit_code == 0
+        started = current.running is not None
+        ready = current.terminated is not None and current.terminated.exit_code == 0
     else:
-        started = is_started(container, run)
-        ready = is_ready(container, run)
+        started = run is not None and run.is_started
+        ready = run is not None and run.is_ready
     return ContainerStatus(
         name=container.name,
         state=current,

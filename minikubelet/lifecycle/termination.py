@@ -36,11 +36,11 @@ def _take_down(record: PodRecord, container: Container, clock: Clock, *, its_tur
     run = record.run_of(container)
     if run is None or not run.is_live:
         return
-    yield from due_probes(container, run, clock, pod_is_ending=True)  # SIDE-35
     if run.stopping is None:
         grace = max(record.ending.deadline - clock.now, 0.0)
         yield StopContainer(container.name, run.attempt, "pod", grace)
     else:
+        yield from due_probes(container.name, run, clock)  # SIDE-35
         ordered = its_turn or not record.ending.is_final  # RESTART-15
         yield from stop(record, container, run, clock, its_turn=ordered)
 

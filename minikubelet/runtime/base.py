@@ -81,8 +81,8 @@ class Runtime(Protocol):
     def now(self) -> float:
         """Seconds on the monotonic clock that all lifecycle decisions use."""
 
-    def prepare_pod(self, pod: Pod) -> None:
-        """Make the pod's directories and volumes. Raises `PrepareError`."""
+    def prepare_pod(self, pod: Pod) -> str | None:
+        """Make the pod's directories and volumes; what there is to tell about that. Raises `PrepareError`."""
 
     def start_container(
         self, pod: Pod, container: Container, attempt: int, exited: Callable[[ContainerExit], None]

@@ -87,13 +87,14 @@ def container_environment(
     configs: ConfigSource,
     node: NodeInfo,
     host_env: Mapping[str, str],
+    service_variables: Mapping[str, str] | None = None,
 ) -> ContainerEnvironment:
-    """The environment of one instance: host_env < HOSTNAME < image < envFrom < env (ENV-1, ENV-13).
+    """The environment of one instance: host_env < HOSTNAME < image < Services < envFrom < env (ENV-1).
 
     `host_env` is `basic_environment`, or the host's whole environment for those who ask for it. The
     directories of the resolution's `path_prefix` come first in whatever PATH results. Raises `StartError`.
     """
-    declared = _declared_environment(pod, container, configs, node)
+    declared = _declared_environment(pod, container, configs, node, service_variables or {})
     variables = {**host_env, "HOSTNAME": hostname(pod, node), **resolution.env, **declared}
     path = variables.get("PATH", STANDARD_PATH)
     variables["PATH"] = ":".join((*resolution.path_prefix, *([path] if path else [])))
@@ -118,11 +119,15 @@ def hostname(pod: Pod, node: NodeInfo) -> str:
 
 
 def _declared_environment(
-    pod: Pod, container: Container, configs: ConfigSource, node: NodeInfo
+    pod: Pod,
+    container: Container,
+    configs: ConfigSource,
+    node: NodeInfo,
+    service_variables: Mapping[str, str],
 ) -> dict[str, str]:
-    """ENV-1..ENV-8: envFrom in order, then env in order; the later one wins."""
+    """ENV-1..ENV-8: Services, envFrom in order, then env in order; the later one wins."""
     lookup = _Lookup(pod.metadata.namespace, configs)
-    declared: dict[str, str] = {}
+    declared = dict(service_variables)
     for source in container.env_from:
         data: Mapping[str, str] | None = None
         if source.config_map_ref is not None:

@@ -1,35 +1,101 @@
-"""What of a manifest cannot be run on this machine, found before anything is started.
+"""What of a manifest this machine cannot run, or not quite as it says, found before anything is started.
 
-Every fault carries file, line, object and field path, and all of them are reported at once.
+Every fault carries file, line, object and field path, and all of them are reported at once; remarks are
+for what runs all the same.
 """
 
 import os
-from collections.abc import Iterator
-from pathlib import Path
-from tempfile import gettempdir
+import re
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
-from minikubelet.api.errors import FieldError, Origin
+import attrs
+
+from minikubelet.api.errors import FieldError, Notice, Origin
 from minikubelet.api.manifest import Manifest
-from minikubelet.api.pod import Container, PodSpec
-from minikubelet.runtime.images import ImageResolver, UnresolvedImage
-from minikubelet.runtime.mounts import ADVICE, MountSupport, mount_support
+from minikubelet.api.pod import Container, Lifecycle, LifecycleHandler, PodSpec, Probe
+from minikubelet.runtime import cgroups
+from minikubelet.runtime.cgroups import Limits, find_delegation
+from minikubelet.runtime.images import ImageResolver, UnresolvedImage, ways_out
+from minikubelet.runtime.isolation import Isolation, Tier, Wish, has_read_only_root
+from minikubelet.runtime.mounts import ADVICE
+from minikubelet.runtime.ports import clashing_ports, port_faults, port_notices
+from minikubelet.runtime.sandbox import sandbox_trouble
+from minikubelet.runtime.security import shortfalls
+
+if TYPE_CHECKING:
+    from minikubelet.runtime.services import Discovery
 
 
-def faults(manifest: Manifest, images: ImageResolver) -> list[FieldError]:
-    """Images that nobody can resolve, and mounts that this machine cannot honour."""
-    return [
-        fault
-        for spec, origin in pod_specs(manifest)
-        for fault in (*_image_faults(spec, origin, images), *_mount_faults(spec, origin))
-    ]
+def faults(manifest: Manifest, images: ImageResolver, isolation: Isolation | None = None) -> list[FieldError]:
+    """Images that nobody can resolve, mounts that cannot be honoured here, and ports that clash in a pod."""
+    isolation = isolation or isolation_for(manifest, "auto")
+    found = port_faults(manifest)
+    for spec, origin in pod_specs(manifest):
+        found += _mount_faults(spec, origin, isolation)
+        found += _sandbox_faults(spec, origin, isolation)
+    return [*found, *_image_faults(manifest, images)]
+
+
+def remarks(manifest: Manifest, isolation: Isolation | None = None) -> list[Notice]:
+    """What a user should know about how this manifest runs here: isolation, what it lacks, and dangers."""
+    isolation = isolation or isolation_for(manifest, "auto")
+    tiers = [(spec, origin, isolation.tier_of(spec)) for spec, origin in pod_specs(manifest)]
+    found: list[Notice] = []
+    chosen = _grouped((f"{tier.name} ({tier.why})", origin.object) for _, origin, tier in tiers if tier.why)
+    if chosen:
+        texts = (f"{text} for {Notice('', tuple(objects)).subjects}" for text, objects in chosen.items())
+        found.append(Notice(f"isolation: {'; '.join(texts)}"))
+    short = [(text, origin.object) for spec, origin, tier in tiers for text in _shortfalls(spec, tier)]
+    for spec, origin, tier in tiers:
+        if tier.name == "none" and (names := isolation.wants_hosts(spec)):
+            short.append((f"{', '.join(names)} not honoured: {tier.lacks}", origin.object))
+    short += [(text, origin.object) for spec, origin, _ in tiers for text in _limits_not_kept(spec)]
+    found += [Notice(text, tuple(objects)) for text, objects in _grouped(short).items()]
+    alone = tuple(dict.fromkeys(origin.object for _, origin, tier in tiers if tier.own_network))
+    if alone:
+        found.append(Notice(_OWN_NETWORK, alone))
+    for spec, origin, tier in tiers:
+        if not tier.keeps_processes_in(spec):
+            found += [Notice(str(danger)) for danger in _dangers(spec, origin)]
+    found += [notice for notice in port_notices(manifest) if not set(alone).issuperset(notice.objects)]
+    if manifest.services:
+        from minikubelet.runtime.services import service_notices
+
+        found += service_notices(manifest)
+    return found
+
+
+_OWN_NETWORK = (
+    "a network of its own for each pod: probes get in, and nothing else does or gets out; "
+    "--isolation mounts shares the host's"
+)
+
+
+def isolation_for(manifest: Manifest, wish: Wish) -> Isolation:
+    """What has to be known of all pods of a run to choose the tier of each."""
+    discovery = discovery_of(manifest)
+    has_names = discovery is not None and discovery.wants_names
+    return Isolation(wish, has_names, clashing_ports(manifest))
+
+
+def discovery_of(manifest: Manifest) -> "Discovery | None":
+    """What the pods of a run are told about its Services; None where there are none."""
+    if not manifest.services:
+        return None
+    from minikubelet.runtime.services import discover
+
+    return discover(manifest)
 
 
 def pod_specs(manifest: Manifest) -> Iterator[tuple[PodSpec, Origin]]:
-    """The spec of every pod and Job template."""
+    """The spec of every pod, Job template and CronJob template."""
     for pod in manifest.pods:
         yield pod.obj.spec, pod.origin
     for job in manifest.jobs:
         yield job.obj.spec.template.spec, job.origin
+    for cron_job in manifest.cron_jobs:
+        yield cron_job.obj.spec.job_template.spec.template.spec, cron_job.origin
 
 
 def containers(spec: PodSpec) -> Iterator[tuple[str, Container]]:
@@ -39,28 +105,114 @@ def containers(spec: PodSpec) -> Iterator[tuple[str, Container]]:
             yield f"spec.{field}[{index}]", container
 
 
-def _image_faults(spec: PodSpec, origin: Origin, images: ImageResolver) -> Iterator[FieldError]:
-    for path, container in containers(spec):
-        try:
-            images.resolve(container, completes=container.name in spec.plain_inits)
-        except UnresolvedImage as error:
-            yield origin.error(f"{path}.command", str(error))
+# ------------------------------------------------------------------ faults
 
 
-def _mount_faults(spec: PodSpec, origin: Origin) -> Iterator[FieldError]:
+def _image_faults(manifest: Manifest, images: ImageResolver) -> list[FieldError]:
+    """One for each container in the order of the lines; what to write for all of them is told once, last."""
+    unresolved: dict[FieldError, UnresolvedImage] = {}
+    for spec, origin in pod_specs(manifest):
+        for path, container in containers(spec):
+            try:
+                images.resolve(container, completes=container.name in spec.plain_inits)
+            except UnresolvedImage as error:
+                unresolved[origin.error(f"{path}.command", str(error))] = error
+    if not unresolved:
+        return []
+    *others, last = sorted(unresolved, key=lambda fault: (fault.file, fault.line, fault.column))
+    advice = ways_out(unresolved[fault] for fault in (*others, last))
+    return [*others, attrs.evolve(last, message=f"{last.message}\n{advice}")]
+
+
+def _mount_faults(spec: PodSpec, origin: Origin, isolation: Isolation) -> Iterator[FieldError]:
     """VOL-5: without a mount namespace only a hostPath at its own path can be honoured."""
+    tier = isolation.tier_of(spec)
+    if tier.name != "none":
+        return
     own_places = {v.name: v.host_path.path for v in spec.volumes if v.host_path is not None}
-    support: MountSupport | None = None
     for path, container in containers(spec):
         for index, mount in enumerate(container.volume_mounts):
-            if support is None:
-                support = mount_support(Path(gettempdir()))
-            if support.kind != "none":
-                return
             source = own_places.get(mount.name)
             plain = not (mount.read_only or mount.sub_path or mount.sub_path_expr)
             if source is None or not plain or os.path.realpath(source) != os.path.realpath(mount.mount_path):
+                way_out = "Leave it out" if isolation.wish == "none" else ADVICE
+                yield origin.error(f"{path}.volumeMounts[{index}].mountPath", f"{tier.lacks}. {way_out}")
+
+
+def _sandbox_faults(spec: PodSpec, origin: Origin, isolation: Isolation) -> Iterator[FieldError]:
+    """Only who asked for a sandbox by name is refused without one."""
+    if isolation.wish == "pod" and isolation.tier_of(spec).name != "pod":
+        yield origin.error("", f"--isolation pod: {sandbox_trouble()}. {ADVICE}")
+
+
+# ------------------------------------------------------------------ remarks
+
+
+def _shortfalls(spec: PodSpec, tier: Tier) -> Iterator[str]:
+    """What of a pod's manifest does not come true, in one sentence for each reason."""
+    if tier.lacks_sandbox:
+        yield f"no pod sandbox, plain processes instead: {tier.lacks_sandbox}"
+    if spec.host_users is False and tier.name != "pod":
+        yield "hostUsers: false not honoured: only a pod sandbox (--isolation pod) has users of its own"
+    found: list[tuple[str, str]] = []
+    if spec.security_context.sysctls and tier.name != "pod":
+        found.append(("sysctls", "only a pod sandbox (--isolation pod) has its own"))
+    for container in spec.all_containers.values():
+        found += shortfalls(spec, container, has_namespace=tier.name != "none")
+        if tier.name == "none" and has_read_only_root(container):
+            found.append(("readOnlyRootFilesystem", tier.lacks))
+    for reason, fields in _grouped((reason, f"securityContext.{field}") for field, reason in found).items():
+        yield f"{', '.join(fields)} not honoured: {reason}"
+
+
+def _limits_not_kept(spec: PodSpec) -> Iterator[str]:
+    """LOCAL-5."""
+    for container in spec.all_containers.values():
+        limits = Limits.of(container.resources.limits)
+        if limits.controllers and (trouble := find_delegation().lacks(limits)):
+            yield f"resources.limits not enforced: {trouble}; {cgroups.ADVICE}"
+
+
+_EVERYBODY = re.compile(
+    r"(?<![\w./-])(?:/\S*/)?(killall5?|pkill|skill)(?![\w-])"
+    # `kill -1 PID` is a hang-up for one process; as the process `-1` means everybody.
+    r"|(?<![\w./-])kill(?:\s+(?:-s\s*\w+|-n\s*\d+|-\w+|--))+\s+-1(?!\d)"
+)
+
+
+def _dangers(spec: PodSpec, origin: Origin) -> Iterator[FieldError]:
+    """Commands that signal processes by name, or all: those of this machine, as there is no other."""
+    for path, container in containers(spec):
+        for place, words in commands(path, container):
+            found = _EVERYBODY.search(" ".join(words))
+            if found is not None:
                 yield origin.error(
-                    f"{path}.volumeMounts[{index}].mountPath",
-                    f"this machine allows no mount namespace ({support.reason}). {ADVICE}",
+                    place,
+                    f"danger: `{found[0].strip()}` reaches every such process that this user has on this "
+                    "machine, not only the pod's own",
                 )
+
+
+def commands(path: str, container: Container) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Everything that a container executes, with its field path."""
+    yield f"{path}.command", container.command
+    yield f"{path}.args", container.args
+    lifecycle = container.lifecycle or Lifecycle()
+    handlers: dict[str, LifecycleHandler | Probe | None] = {
+        "lifecycle.postStart": lifecycle.post_start,
+        "lifecycle.preStop": lifecycle.pre_stop,
+        "startupProbe": container.startup_probe,
+        "livenessProbe": container.liveness_probe,
+        "readinessProbe": container.readiness_probe,
+    }
+    for name, handler in handlers.items():
+        if handler is not None and handler.exec is not None:
+            yield f"{path}.{name}.exec.command", tuple(handler.exec.command)
+
+
+def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """The second of each pair by the first, each once."""
+    groups: dict[str, dict[str, None]] = {}
+    for key, value in pairs:
+        groups.setdefault(key, {})[value] = None
+    return {key: list(values) for key, values in groups.items()}

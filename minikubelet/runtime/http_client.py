@@ -15,7 +15,8 @@ import math
 import os
 import re
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urljoin, urlsplit
@@ -40,6 +41,9 @@ _MAX_RESPONSE_BYTES = 2 * MAX_HEAD_BYTES
 _READ_BYTES = 16 * 1024
 
 Headers = Sequence[tuple[str, str]]
+
+new_socket: ContextVar[Callable[[int, int], socket.socket]] = ContextVar("new_socket", default=socket.socket)
+"""Makes the sockets of a task: the network that one is made in is the one that it reaches."""
 
 
 class DialError(Exception):
@@ -326,7 +330,7 @@ async def _addresses(host: str, port: int) -> list[tuple[int, Any]]:
 
 
 async def _connect(family: int, address: Any) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    sock = new_socket.get()(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
         error = sock.connect_ex(address)
         # Over loopback the answer is there by now; asking again is cheaper than a turn of the event loop.

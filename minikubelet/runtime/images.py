@@ -40,8 +40,28 @@ STANDARD_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class UnresolvedImage(Exception):
-    """Nobody says what the image starts. The message tells what was tried and what to write; it belongs
-    to the container's `command`."""
+    """Nobody says what the image starts. The message tells what was tried; it belongs to the container's
+    `command`. What to write instead, for all of them at once, is `ways_out`."""
+
+    def __init__(self, reason: str, pattern: str, program: str) -> None:
+        super().__init__(reason)
+        self.pattern = pattern
+        "What an images file may call the image."
+        self.program = program
+        "What it probably starts; `PROGRAM` if that is anybody's guess."
+
+
+def ways_out(unresolved: Iterable[UnresolvedImage]) -> str:
+    """The text to paste into an images file, and what else can be done."""
+    programs = {one.pattern: one.program for one in unresolved}
+    stanzas = "".join(f"    {name}:\n      entrypoint: [{program}]\n" for name, program in programs.items())
+    name, program = next(iter(programs.items()))
+    name = name.strip("'").partition(":")[0]
+    return (
+        f"  Say what {'it starts' if len(programs) == 1 else 'they start'}, in {IMAGES_FILE} beside the "
+        f"manifest or in a file for --images:\n\n{stanzas}\n"
+        f"  or for this run: --image '{name}={program}', or --stub-missing for a stand-in."
+    )
 
 
 @attrs.frozen
@@ -107,7 +127,7 @@ class ImageResolver:
             files = [images_file]
         else:
             beside = (os.path.join(directory, IMAGES_FILE) for directory in dict.fromkeys(manifest_dirs))
-            files = [file for file in beside if os.path.exists(file)]
+            files = [os.path.normpath(file) for file in beside if os.path.exists(file)]
         own = _user_images_file(environ)
         if os.path.exists(own) and not any(os.path.realpath(own) == os.path.realpath(f) for f in files):
             files.append(own)
@@ -153,7 +173,9 @@ class ImageResolver:
             return _configured(
                 container, _with_program(SHELL_FAMILY[name], container, path), "built in: shell family"
             )
-        if container.command and (place := _program_place(container, path)):
+        if container.command and (
+            place := _place_of(container.command[0], container.working_dir, container, path)
+        ):
             return Resolution((*container.command, *container.args), place)
         known = PROGRAMS.get(name)
         if known and (resolution := _well_known(container, name, known, path)):
@@ -165,6 +187,15 @@ class ImageResolver:
                 (*container.command, *container.args), f"not on this host: {container.command[0]}"
             )
         raise self._unresolved(container, name, known)
+
+    def lacks_program(self, program: str, container: Container, found: Resolution) -> bool:
+        """Whether a program that the container names is certainly nowhere on this machine."""
+        path = ":".join((*found.path_prefix, self._path_of(container)))
+        if _place_of(program, container.working_dir or found.working_dir, container, path):
+            return False
+        return not (
+            program.startswith("/") and find_program(os.path.basename(program), ":".join(found.path_prefix))
+        )
 
     def _path_of(self, container: Container) -> str:
         """The container's PATH as far as the manifest alone tells it."""
@@ -183,16 +214,8 @@ class ImageResolver:
             tried.append("not a well-known image")
         lacks = "brings args, but no command" if container.args else "brings no command"
         subject = f"image {image!r} names no" if image else "no image names a"
-        stanza = name + image_tag(image) if name else "'*'"
-        return UnresolvedImage(
-            f"{subject} program on this machine ({', '.join(tried)}), and the container {lacks}\n"
-            f"  Say what it starts, in {IMAGES_FILE} beside the manifest:\n"
-            f"\n"
-            f"    {stanza}:\n"
-            f"      entrypoint: [{program}]\n"
-            f"\n"
-            f"  or for this run: --image '{name or '*'}={program}', or --stub-missing for a stand-in."
-        )
+        reason = f"{subject} program on this machine ({', '.join(tried)}), and the container {lacks}"
+        return UnresolvedImage(reason, name + image_tag(image) if name else "'*'", program)
 
 
 # ------------------------------------------------------------------ image references
@@ -257,15 +280,14 @@ def _is_executable(file: str) -> bool:
     return os.path.isfile(file) and os.access(file, os.X_OK)
 
 
-def _program_place(container: Container, path: str) -> str | None:
-    """Where the container's own program is, in words; None if it is certainly nowhere."""
-    program = container.command[0]
+def _place_of(program: str, working_dir: str | None, container: Container, path: str) -> str | None:
+    """Where a program that the container names is, in words; None if it is certainly nowhere."""
     if "$" in program:
         return "the container's own command"
     if "/" in program and not program.startswith("/"):
-        if not container.working_dir:
+        if not working_dir:
             return None
-        program = os.path.join(container.working_dir, program)
+        program = os.path.join(working_dir, program)
     if is_mounted(program, container):
         return f"in a volume: {program}"
     found = find_program(program, path)

@@ -43,7 +43,7 @@ def read_images_file(file: str, errors: list[FieldError]) -> tuple[tuple[str, Im
         reader = _Reader(file, errors)
         if root is not None:
             return tuple(
-                (pattern, reader.config(node, pattern)) for pattern, node in reader.mapping(root, "")
+                (pattern, reader.config(node, pattern)) for pattern, _, node in reader.mapping(root, "")
             )
     return ()
 
@@ -55,7 +55,7 @@ class _Reader:
 
     def config(self, node: Node, path: str) -> ImageConfig:
         config = ImageConfig()
-        for name, value in self.mapping(node, path):
+        for name, key, value in self.mapping(node, path):
             place = f"{path}.{name}"
             match name:
                 case "entrypoint":
@@ -73,7 +73,7 @@ class _Reader:
                     directories = (self.text(value, place),) if one else self.words(value, place)
                     config = attrs.evolve(config, path_prefix=tuple(map(self.absolute, directories)))
                 case _:
-                    self.fault(value, place, _unknown_field(name))
+                    self.fault(key, place, _unknown_field(name))
         if config.cmd and not config.entrypoint:  # then the cmd is what names the program
             config = attrs.evolve(config, cmd=self.located(config.cmd))
         return config
@@ -90,23 +90,24 @@ class _Reader:
 
     def env(self, node: Node, path: str) -> dict[str, str]:
         variables: dict[str, str] = {}
-        for name, value in self.mapping(node, path):
+        for name, key, value in self.mapping(node, path):
             if not name or "=" in name:
-                self.fault(value, f"{path}.{name}", "is not the name of a variable")
+                self.fault(key, f"{path}.{name}", "is not the name of a variable")
             variables[name] = self.text(value, f"{path}.{name}")
         return variables
 
-    def mapping(self, node: Node, path: str) -> list[tuple[str, Node]]:
+    def mapping(self, node: Node, path: str) -> list[tuple[str, Node, Node]]:
+        """Key as text, its node and the value's."""
         if not isinstance(node, MappingNode):
             self.fault(node, path, f"expected a mapping{'' if path else ' of image patterns'}")
             return []
-        pairs: dict[str, Node] = {}
+        pairs: dict[str, tuple[str, Node, Node]] = {}
         for key, value in node.value:
             name = self.text(key, path)
             if name in pairs:
                 self.fault(key, f"{path}.{name}".lstrip("."), "is given twice")
-            pairs[name] = value
-        return list(pairs.items())
+            pairs[name] = name, key, value
+        return list(pairs.values())
 
     def words(self, node: Node, path: str) -> tuple[str, ...]:
         if not isinstance(node, SequenceNode):

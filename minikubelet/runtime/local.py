@@ -27,34 +27,45 @@ from minikubelet.runtime.base import (
     ProbeAnswer,
     StartError,
 )
+from minikubelet.runtime.cgroups import Cgroup, Limits, find_delegation
 from minikubelet.runtime.environment import (
     ContainerEnvironment,
     basic_environment,
     container_argv,
     container_environment,
     hook_exec_argv,
+    hostname,
     probe_exec_argv,
     this_node,
 )
+from minikubelet.runtime.hosts import HOSTS_PATH, has_own_hosts, write_hosts
 from minikubelet.runtime.images import ImageResolver, Resolution
+from minikubelet.runtime.isolation import Isolation, Tier, has_read_only_root
 from minikubelet.runtime.logs import ContainerLog, log_directory
 from minikubelet.runtime.mounts import (
     Mount,
     MountError,
     MountNamespace,
     MountPoints,
+    MountSupport,
     cannot_honour,
+    hiding_mount,
     honourable_without_namespace,
     mount_support,
 )
-from minikubelet.runtime.process import CommandResult, LocalProcess, Reaper, User, run_command
+from minikubelet.runtime.place import Place
+from minikubelet.runtime.process import CommandResult, LocalProcess, run_command
 from minikubelet.runtime.reactor import Reactor
+from minikubelet.runtime.reaper import Reaper
+from minikubelet.runtime.sandbox import Sandbox, SandboxError, Sandboxes, sandbox_spec
+from minikubelet.runtime.security import Security, container_security, wants_id_map
 from minikubelet.runtime.termination_message import DEFAULT_PATH, TerminationMessage
-from minikubelet.runtime.users import find_user
 from minikubelet.runtime.volumes import container_mounts, prepare_volumes, remove_volumes
 
 if TYPE_CHECKING:
     import trio
+
+    from minikubelet.runtime.services import Discovery
 
 Output = Callable[[Pod, str, int, str, bytes], None]
 """Shown what containers write: pod, container name, attempt, `stdout` or `stderr`, a chunk of bytes."""
@@ -79,6 +90,8 @@ class _PodHome:
     """What a pod has on this machine: its directory, its volumes, its mount namespaces."""
 
     directory: Path
+    tier: Tier
+    sandbox: Sandbox | None = None
     volumes: Mapping[str, Path] = attrs.Factory(dict)
     namespaces: dict[str, MountNamespace] = attrs.Factory(dict)
 
@@ -97,6 +110,8 @@ class LocalRuntime:
         secrets: Mapping[str, Secret] | None = None,
         log_dir: str | None = None,
         env_from_host: bool = False,
+        isolation: Isolation | None = None,
+        discovery: "Discovery | None" = None,
         output: Output | None = None,
         notice: Callable[[str], None] = lambda text: None,
     ) -> None:
@@ -107,10 +122,15 @@ class LocalRuntime:
         self.run_dir.chmod(0o711)  # a container that runs as somebody else has to get to its directories
         self.log_dir = log_dir if log_dir is not None else str(self.run_dir / "logs")
         self._host_env = dict(os.environ) if env_from_host else basic_environment(os.environ)
+        self._discovery = discovery
+        self._isolation = isolation or Isolation()
+        if discovery is not None:
+            self._isolation = attrs.evolve(self._isolation, with_names=discovery.wants_names)
         self._output = output
         self._notice = notice
         self._reactor = Reactor()
         self._reaper = Reaper(self._reactor)
+        self._sandboxes = Sandboxes(self._reaper.run_as_parent)
         self._homes: dict[str, _PodHome] = {}
         self._mount_points = MountPoints(self.run_dir / "mount-points.json")
         self._tasks = _Tasks()
@@ -120,8 +140,11 @@ class LocalRuntime:
 
     # ------------------------------------------------------------------ pods
 
-    def prepare_pod(self, pod: Pod) -> None:
-        home = self._homes.setdefault(pod.metadata.uid, _PodHome(self.run_dir / pod.metadata.uid))
+    def prepare_pod(self, pod: Pod) -> str | None:
+        home = self._homes.get(pod.metadata.uid)
+        if home is None:
+            tier = self._isolation.tier_of(pod.spec)
+            home = self._homes[pod.metadata.uid] = _PodHome(self.run_dir / pod.metadata.uid, tier)
         try:
             home.directory.mkdir(exist_ok=True)
             for name in pod.spec.all_containers:
@@ -129,6 +152,16 @@ class LocalRuntime:
         except OSError as error:
             raise PrepareError(f"{error.filename}: {error.strerror}") from error
         home.volumes = prepare_volumes(pod, home.directory, self.configs, self.node)
+        if home.tier.name == "pod" and home.sandbox is None:
+            try:
+                home.sandbox = self._sandboxes.make(
+                    sandbox_spec(pod.spec, hostname(pod, self.node), own_network=home.tier.own_network)
+                )
+            except SandboxError as error:
+                raise PrepareError(str(error)) from error
+            if home.sandbox.pause:
+                self._reaper.foster_parents.add(home.sandbox.pause)
+        return f"{home.tier.name}: {home.tier.why}" if home.tier.why else None
 
     def remove_pod(self, pod: Pod) -> None:
         home = self._homes.pop(pod.metadata.uid, None)
@@ -136,6 +169,9 @@ class LocalRuntime:
             return
         for namespace in home.namespaces.values():
             namespace.close()
+        if home.sandbox is not None:
+            self._reaper.foster_parents.discard(home.sandbox.pause)
+            home.sandbox.close()
         self._mount_points.release(pod.metadata.uid)
         try:
             remove_volumes(pod, home.directory)
@@ -149,48 +185,89 @@ class LocalRuntime:
         self, pod: Pod, container: Container, attempt: int, exited: Callable[[ContainerExit], None]
     ) -> ContainerProcess:
         last_words = self._last_words(pod, container)
+        container_id = f"{pod.metadata.uid}/{container.name}/{attempt}"
         place = self._place(pod, container, last_words)
+        argv = container_argv(container, place.resolution, place.env)
+        cgroup = self._cgroup(container, container_id)
         log = self._log(pod, container, attempt)
+        was_executed = True
+
+        def died(pid: int) -> None:
+            nonlocal was_executed
+            was_executed = place.was_executed(pid)
 
         def ended(exit_code: int) -> None:
-            exited(ContainerExit(exit_code, message=last_words.read(exit_code, log.path)))
+            if not was_executed:  # what came before it says why, in the log
+                end = ContainerExit(128, "StartError", f'exec: "{argv[0]}": cannot be executed')
+            else:
+                reason = "OOMKilled" if cgroup is not None and cgroup.ran_out_of_memory else None
+                end = ContainerExit(exit_code, reason, last_words.read(exit_code, log.path))
+            if cgroup is not None:
+                cgroup.remove()
+            exited(end)
 
         try:
-            argv = container_argv(container, place.resolution, place.env)
+            place = attrs.evolve(place, cgroup=cgroup)
             process = LocalProcess.start(
                 self._reaper,
-                place.command(argv),
-                container_id=f"{pod.metadata.uid}/{container.name}/{attempt}",
+                argv,
+                container_id=container_id,
                 env=place.env,
-                cwd=place.spawn_dir,
+                cwd=place.working_dir,
                 log=log,
                 exited=ended,
-                user=place.spawn_user,
+                died=died,
+                spawn=place.spawn,
             )
         except OSError as error:
             log.close()
+            if cgroup is not None:
+                cgroup.remove()
             message = f'exec: "{error.filename}": {error.strerror}'
             raise StartError("RunContainerError", message, recorded=True) from error
         return _Instance(self._tasks, container, place, process, self._reaper)
 
-    def _place(self, pod: Pod, container: Container, last_words: TerminationMessage) -> "_Place":
+    def _place(self, pod: Pod, container: Container, last_words: TerminationMessage) -> Place:
         """Where and as whom the container's processes run. Raises `StartError`."""
-        resolution = self._resolve(pod, container)
-        env = container_environment(pod, container, resolution, self.configs, self.node, self._host_env)
-        user = None
-        if resolution.user is not None:
-            user, home_dir = find_user(resolution.user)
-            if "HOME" not in env.declared and "HOME" not in resolution.env:
-                env["HOME"] = home_dir
         home = self._homes[pod.metadata.uid]
-        work = home.of(container.name) / "work"
+        resolution = self._resolve(pod, container)
+        services = self._discovery.variables(pod) if self._discovery is not None else {}
+        env = container_environment(
+            pod, container, resolution, self.configs, self.node, self._host_env, services
+        )
+        mounts = self._mounts(pod, container, env, last_words)
+        security = container_security(pod, container, resolution.user, has_namespace=mounts is not None)
+        if security.home is not None and "HOME" not in env.declared and "HOME" not in resolution.env:
+            env["HOME"] = security.home
+        work = self._work_dir(pod, container, security)
+        working_dir = container.working_dir or resolution.working_dir
+        if mounts is None:
+            return Place(resolution, env, working_dir or str(work), security, None, home.sandbox)
+        hiding = hiding_mount(str(work), mounts)
+        if hiding is None and has_read_only_root(container):
+            mounts.append(Mount(work, str(work)))
+        namespace = self._namespace(pod, container, mounts, security)
+        return Place(resolution, env, working_dir or hiding or str(work), security, namespace, home.sandbox)
+
+    def _cgroup(self, container: Container, container_id: str) -> Cgroup | None:
+        """Where its limits are kept, if it has any and they can be."""
+        limits = Limits.of(container.resources.limits)
+        if not limits.controllers:
+            return None
+        try:
+            return Cgroup.make(find_delegation(), container_id.replace("/", "-"), limits)
+        except OSError as error:
+            message = f"cannot limit resources: {error.filename}: {error.strerror}"
+            raise StartError("CreateContainerError", message) from error
+
+    def _work_dir(self, pod: Pod, container: Container, security: Security) -> Path:
+        """Where a container starts that does not say where: empty, its own, and kept over restarts."""
+        work = self._homes[pod.metadata.uid].of(container.name) / "work"
         if not work.exists():
             work.mkdir()
-            if user is not None:
-                os.chown(work, user.uid, user.gid)
-        working_dir = container.working_dir or resolution.working_dir or str(work)
-        namespace = self._namespace(pod, container, env, last_words)
-        return _Place(resolution, env, working_dir, user, namespace)
+            if security.user is not None:
+                os.chown(work, security.user.uid, security.user.gid)
+        return work
 
     def _resolve(self, pod: Pod, container: Container) -> Resolution:
         return self.images.resolve(container, completes=container.name in pod.spec.plain_inits)
@@ -201,21 +278,43 @@ class LocalRuntime:
         last_words.renew()
         return last_words
 
-    def _namespace(
+    def _mounts(
         self, pod: Pod, container: Container, env: ContainerEnvironment, last_words: TerminationMessage
-    ) -> MountNamespace | None:
-        """The mount namespace of a container that needs one; kept over restarts with the same mounts."""
+    ) -> list[Mount] | None:
+        """What is mounted for a container, if it needs a mount namespace at all."""
         home = self._homes[pod.metadata.uid]
         mounts = list(container_mounts(pod, container, home.volumes, env.declared))
-        if not mounts and not last_words.wants_mount:
-            return None
-        support = mount_support(Path(tempfile.gettempdir()))
-        if support.kind == "none":
+        if home.tier.name == "none":
             for mount in mounts:
                 if not honourable_without_namespace(mount):
-                    raise StartError("CreateContainerError", cannot_honour(mount, support))
+                    raise StartError("CreateContainerError", cannot_honour(mount, home.tier.lacks))
             return None
-        mounts.append(Mount(last_words.file, last_words.path))
+        if not (
+            mounts
+            or last_words.wants_mount
+            or has_read_only_root(container)
+            or wants_id_map(pod.spec, container)
+            or self._isolation.wants_hosts(pod.spec)
+        ):
+            return None
+        if not has_own_hosts(mount.target for mount in mounts):
+            mounts.append(self._hosts_mount(pod))
+        return [*mounts, Mount(last_words.file, last_words.path)]
+
+    def _hosts_mount(self, pod: Pod) -> Mount:
+        file = self._homes[pod.metadata.uid].directory / "hosts"
+        names = self._discovery.names(pod) if self._discovery is not None else ()
+        try:
+            write_hosts(file, pod, hostname(pod, self.node), names)
+        except OSError as error:
+            raise StartError("CreateContainerError", f"{error.filename}: {error.strerror}") from error
+        return Mount(file, HOSTS_PATH)
+
+    def _namespace(
+        self, pod: Pod, container: Container, mounts: Sequence[Mount], security: Security
+    ) -> MountNamespace:
+        """The container's mount namespace; kept over restarts with the same mounts."""
+        home = self._homes[pod.metadata.uid]
         known = home.namespaces.get(container.name)
         if known is not None and known.mounts == tuple(mounts):
             return known
@@ -225,7 +324,14 @@ class LocalRuntime:
             # The default path lies in /dev, where nothing is to be left even for a moment.
             own_places = [mount for mount in mounts if mount.target != DEFAULT_PATH]
             self._mount_points.ensure(pod.metadata.uid, own_places)
-            made = MountNamespace.make(mounts, home.of(container.name), support)
+            made = MountNamespace.make(
+                mounts,
+                home.of(container.name),
+                MountSupport("root") if home.sandbox else mount_support(Path(tempfile.gettempdir())),
+                read_only_root=has_read_only_root(container),
+                seen_as=security.seen_as,
+                spawn_helper=home.sandbox.spawn_helper if home.sandbox else None,
+            )
         except (MountError, OSError) as error:
             raise StartError("CreateContainerError", str(error)) from error
         home.namespaces[container.name] = made
@@ -254,45 +360,19 @@ class LocalRuntime:
     def close(self) -> None:
         """Kill whatever is left of anything that was started here, and remove the run directory."""
         self._reaper.close()
+        for home in self._homes.values():
+            if home.sandbox is not None:
+                home.sandbox.close()
+        self._sandboxes.close()
         self._reactor.close()
         rmtree(self.run_dir, ignore_errors=True)
-
-
-@attrs.frozen
-class _Place:
-    """The context that a container shares with its hooks and exec probes (PROBE-22, HOOK-8)."""
-
-    resolution: Resolution
-    env: ContainerEnvironment
-    working_dir: str
-    user: User | None
-    namespace: MountNamespace | None
-
-    @property
-    def spawn_dir(self) -> str:
-        return self.working_dir if self.namespace is None else "/"
-
-    @property
-    def spawn_user(self) -> User | None:
-        return self.user if self.namespace is None else None
-
-    def command(self, argv: Sequence[str]) -> Sequence[str]:
-        """The words that execute `argv` in this place. Raises `OSError` as execve(2) would (LOCAL-3)."""
-        if self.namespace is None:
-            return argv
-        try:
-            self.namespace.find_program(argv[0], self.env["PATH"], self.working_dir)
-        except OSError as error:
-            error.filename = argv[0]
-            raise
-        return self.namespace.command(argv, self.working_dir, self.user)
 
 
 class _Instance:
     """One running container: signals go to its process, hooks and probes run beside it."""
 
     def __init__(
-        self, tasks: "_Tasks", container: Container, place: _Place, process: LocalProcess, reaper: Reaper
+        self, tasks: "_Tasks", container: Container, place: Place, process: LocalProcess, reaper: Reaper
     ) -> None:
         self._tasks = tasks
         self._container = container
@@ -307,6 +387,7 @@ class _Instance:
         async def work() -> None:
             from minikubelet.runtime.handlers import perform_hook
 
+            self._enter_network(handler)
             done(await perform_hook(handler, self._container, run_exec=self._run_hook_command))
 
         return self._tasks.start(work)
@@ -315,9 +396,24 @@ class _Instance:
         async def work() -> None:
             from minikubelet.runtime.handlers import perform_probe
 
+            self._enter_network(probe)
             done(await perform_probe(kind, probe, self._container, run_exec=self._run_probe_command))
 
         return self._tasks.start(work)
+
+    def _enter_network(self, handler: LifecycleHandler | Probe) -> None:
+        """From here on this task connects within the pod; to other hosts from outside, as a node does.
+
+        Loopback addresses are the pod's, for that is where all pods are (PROBE-26).
+        """
+        from minikubelet.runtime.http_client import new_socket
+
+        sandbox = self._place.sandbox
+        action = handler.http_get or handler.tcp_socket
+        host = (action and action.host) or "127.0.0.1"
+        is_here = host.startswith("127.") or host in ("localhost", "::1")
+        if sandbox is not None and sandbox.spec.own_network and is_here:
+            new_socket.set(sandbox.open_socket)
 
     async def _run_hook_command(self, words: Sequence[str], timeout_seconds: float | None) -> CommandResult:
         argv = hook_exec_argv(self._container, words, self._place.resolution, self._place.env)
@@ -328,18 +424,13 @@ class _Instance:
         return await self._run(argv, timeout_seconds)
 
     async def _run(self, argv: Sequence[str], timeout_seconds: float | None) -> CommandResult:
-        place = self._place
-        try:
-            command = place.command(argv)
-        except OSError as error:
-            return CommandResult(None, b"", f'exec: "{argv[0]}": {error.strerror}')
         return await run_command(
             self._process,
-            command,
-            env=place.env,
-            cwd=place.spawn_dir,
+            argv,
+            env=self._place.env,
+            cwd=self._place.working_dir,
             timeout_seconds=timeout_seconds,
-            user=place.spawn_user,
+            spawn=self._place.spawn_beside(self._process.pidfd),
         )
 
 

@@ -25,12 +25,9 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import attrs
-
-if TYPE_CHECKING:
-    from minikubelet.runtime.process import User
 
 
 @attrs.frozen
@@ -112,9 +109,15 @@ def honourable_without_namespace(mount: Mount) -> bool:
     return not mount.read_only and os.path.realpath(mount.target) == os.path.realpath(mount.source)
 
 
-def cannot_honour(mount: Mount, support: MountSupport) -> str:
+def cannot_honour(mount: Mount, why: str) -> str:
     """Why a mount is refused where there is no namespace, in one line; `ADVICE` says what to do about it."""
-    return f'cannot mount at "{mount.target}": this machine allows no mount namespace ({support.reason})'
+    return f'cannot mount at "{mount.target}": {why}'
+
+
+def hiding_mount(path: str, mounts: Iterable[Mount]) -> str | None:
+    """The target that a container finds where `path` would be, if one of the mounts hides it."""
+    targets = [mount.target for mount in mounts if path != mount.target and _is_below(path, mount.target)]
+    return max(targets, key=len, default=None)
 
 
 # ------------------------------------------------------------------ the namespace
@@ -135,11 +138,23 @@ class MountNamespace:
     _closed: bool = attrs.field(default=False, init=False)
 
     @classmethod
-    def make(cls, mounts: Sequence[Mount], directory: Path, support: MountSupport) -> "MountNamespace":
+    def make(
+        cls,
+        mounts: Sequence[Mount],
+        directory: Path,
+        support: MountSupport,
+        *,
+        read_only_root: bool = False,
+        seen_as: tuple[int, int] | None = None,
+        spawn_helper: "SpawnHelper | None" = None,
+    ) -> "MountNamespace":
         """Make the namespace; blocks for about 3 ms plus what unusual mounts cost.
 
         `mounts` in the order they are made, parents first. `directory` has room for a mount point that is
-        needed meanwhile. Raises `MountError` with the text of the tool that failed.
+        needed meanwhile. With `read_only_root` nothing but the mounts and what lies below /dev, /proc and
+        /sys can be written. `seen_as` is the uid and gid under which our own appear inside; without it
+        they stay what they are. `spawn_helper` starts what makes the mounts, with other namespaces or rights
+        than ours. Raises `MountError` with the text of the tool that failed.
         """
         assert support.kind != "none"
         slave = any(mount.follows_host for mount in mounts)
@@ -148,16 +163,26 @@ class MountNamespace:
                 _arrange(script, mounts)
             except OSError as error:
                 raise MountError(str(error)) from error
+            if read_only_root:
+                script.make_read_only()
             with _Helper(
                 [
-                    _tool("unshare"),
-                    *(["--user", "--map-current-user", "--keep-caps"] if support.kind == "user" else []),
+                    find_tool("unshare"),
+                    *(_user_namespace(seen_as) if support.kind == "user" else []),
                     "--mount",
                     f"--propagation={'slave' if slave else 'private'}",
                     *("--", "/bin/sh", "-c", script.text()),
-                ]
+                ],
+                script.tables,
+                spawn_helper or _spawn,
             ) as helper:
                 helper.wait_until_ready()
+                if read_only_root:
+                    places = _writable_places(helper.pid, mounts)
+                    script.choose_read_only(_remount_read_only(helper.pid, place) for place in places)
+                    helper.go_on()
+                    helper.wait_until_ready()
+                    _check_read_only(helper.pid, places)
                 opened: list[int] = []
                 try:
                     opened.append(os.open(f"/proc/{helper.pid}/ns/mnt", os.O_RDONLY))
@@ -176,6 +201,11 @@ class MountNamespace:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
+    @property
+    def fd(self) -> int:
+        """Of the namespace, for setns(2)."""
+        return self._mnt
+
     def close(self) -> None:
         """Harmless when it is closed already."""
         if not self._closed:
@@ -184,12 +214,12 @@ class MountNamespace:
                 if fd is not None:
                     os.close(fd)
 
-    def command(self, argv: Sequence[str], working_dir: str, user: "User | None" = None) -> list[str]:
+    def command(self, argv: Sequence[str], working_dir: str, become: Sequence[str] = ()) -> list[str]:
         """The command line that executes `argv` inside, in the spawned process itself.
 
-        Signals and exit codes are the program's own; the environment passes unchanged. With `user` (root
-        only) the program runs with that uid, gid and groups. Raises `OSError` when `working_dir` is no
-        directory inside. The line works while this process runs and the namespace is not closed.
+        Signals and exit codes are the program's own; the environment passes unchanged. `become` is the
+        command that changes ids or privileges and executes `argv` then. Raises `OSError` when `working_dir`
+        is no directory inside. The line works while this process runs and the namespace is not closed.
         """
         inside, there = self._find(working_dir)
         if not stat.S_ISDIR(os.stat(there).st_mode):
@@ -198,12 +228,8 @@ class MountNamespace:
         enter_user = (
             ["--preserve-credentials", f"--user={held}/{self._user}"] if self._user is not None else []
         )
-        become = []
-        if user is not None:
-            groups = f"--groups={','.join(map(str, user.groups))}" if user.groups else "--clear-groups"
-            become = [_tool("setpriv"), f"--reuid={user.uid}", f"--regid={user.gid}", groups, "--"]
         return [
-            _tool("nsenter"),
+            find_tool("nsenter"),
             *enter_user,
             f"--mount={held}/{self._mnt}",
             # Opened before entering, but through the root held here, so it lies inside.
@@ -223,44 +249,55 @@ class MountNamespace:
         Raises the `OSError` that execve(2) would give, before anything is started (LOCAL-3): not found,
         not executable, no such interpreter, exec format error.
         """
-        if "/" in name:
-            return self._check_program(os.path.join(working_dir, name))
-        failure: OSError = FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
-        for entry in search_path.split(":"):
-            try:
-                return self._check_program(os.path.join(working_dir, entry, name))
-            except (FileNotFoundError, NotADirectoryError):
-                continue
-            except PermissionError as error:
-                failure = error  # execvp(3): remembered, reported if nothing better turns up
-        raise failure
-
-    def _check_program(self, path: str, depth: int = 0) -> str:
-        def fail(number: int) -> OSError:
-            return OSError(number, os.strerror(number), path)
-
-        inside, there = self._find(path)
-        if not stat.S_ISREG(os.stat(there).st_mode) or not os.access(there, os.X_OK, effective_ids=True):
-            raise fail(errno.EACCES)
-        try:
-            with open(there, "rb") as program:
-                head = program.read(256)
-        except PermissionError:
-            return inside  # it may be executed all the same
-        if head.startswith(b"#!"):
-            if depth == 5:  # BINPRM recursion limit of the kernel
-                raise fail(errno.ELOOP)
-            words = head[2:].split(b"\n")[0].split()
-            if not words:
-                raise fail(errno.ENOEXEC)
-            self._check_program(os.fsdecode(words[0]), depth + 1)
-        elif not head.startswith(b"\x7fELF") and not _has_other_binary_formats():
-            # nsenter would hand it to /bin/sh, as execvp(3) does; a container runtime does not.
-            raise fail(errno.ENOEXEC)
-        return inside
+        return find_program(name, search_path, working_dir, self._locate)
 
     def _find(self, path: str) -> tuple[str, str]:
-        return _walk(path, lambda inside: f"/proc/self/fd/{self._root}{inside}")
+        return _walk(path, self._locate)
+
+    def _locate(self, inside: str) -> str:
+        return f"/proc/self/fd/{self._root}{inside}"
+
+
+def find_program(
+    name: str, search_path: str, working_dir: str, locate: Callable[[str], str] = lambda inside: inside
+) -> str:
+    """What `MountNamespace.find_program` does, for wherever `locate` says that paths lie."""
+    if "/" in name:
+        return _check_program(os.path.join(working_dir, name), locate)
+    failure: OSError = FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
+    for entry in search_path.split(":"):
+        try:
+            return _check_program(os.path.join(working_dir, entry, name), locate)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except PermissionError as error:
+            failure = error  # execvp(3): remembered, reported if nothing better turns up
+    raise failure
+
+
+def _check_program(path: str, locate: Callable[[str], str], depth: int = 0) -> str:
+    def fail(number: int) -> OSError:
+        return OSError(number, os.strerror(number), path)
+
+    inside, there = _walk(path, locate)
+    if not stat.S_ISREG(os.stat(there).st_mode) or not os.access(there, os.X_OK, effective_ids=True):
+        raise fail(errno.EACCES)
+    try:
+        with open(there, "rb") as program:
+            head = program.read(256)
+    except PermissionError:
+        return inside  # it may be executed all the same
+    if head.startswith(b"#!"):
+        if depth == 5:  # BINPRM recursion limit of the kernel
+            raise fail(errno.ELOOP)
+        words = head[2:].split(b"\n")[0].split()
+        if not words:
+            raise fail(errno.ENOEXEC)
+        _check_program(os.fsdecode(words[0]), locate, depth + 1)
+    elif not head.startswith(b"\x7fELF") and not _has_other_binary_formats():
+        # nsenter would hand it to /bin/sh, as execvp(3) does; a container runtime does not.
+        raise fail(errno.ENOEXEC)
+    return inside
 
 
 def was_executed(pid: int) -> bool:
@@ -364,19 +401,28 @@ class _Script:
         self._new_root = False
         # Trouble ends the script before it says `ready`; nothing but its output is looked at.
         self._lines = ["set -e", "umask 022", "cd /"]
-        self._tables: list[int] = []
+        self.tables: list[int] = []
 
     def __enter__(self) -> "_Script":
         return self
 
     def __exit__(self, *exc: object) -> None:
-        for fd in self._tables:
+        for fd in self.tables:
             os.close(fd)
         if self._held:
             os.rmdir(self._mount_point)
 
     def text(self) -> str:
         return "\n".join([*self._lines, "echo ready", "read -r _ || :"])
+
+    def make_read_only(self) -> None:
+        """Wait for `choose_read_only`; only from outside can be seen what is mounted by now."""
+        self._lines += ["echo ready", "read -r _"]
+        fd = self._new_table()
+        self._run(*_MOUNT, "--all", "--fstab", f"/proc/self/fd/{fd}", or_else=":")
+
+    def choose_read_only(self, rows: Iterable[tuple[str, str, str]]) -> None:
+        os.write(self.tables[-1], _table(rows))
 
     def new_root(self) -> None:
         self._hold()
@@ -450,15 +496,15 @@ class _Script:
         )
 
     def _mount_all(self, rows: Iterable[tuple[str, str, str]], or_else: str = "") -> None:
-        table = "".join(
-            f".{_escape(source)} {_escape(target)} none {options} 0 0\n" for source, target, options in rows
-        )
-        if table:
-            fd = os.memfd_create("mounts", 0)  # inherited by the helper
-            self._tables.append(fd)
-            os.write(fd, os.fsencode(table))
-            table_path = f"/proc/self/fd/{fd}"
-            self._run(*_MOUNT, "--all", "--fstab", table_path, or_else=or_else)
+        if table := _table(rows):
+            fd = self._new_table()
+            os.write(fd, table)
+            self._run(*_MOUNT, "--all", "--fstab", f"/proc/self/fd/{fd}", or_else=or_else)
+
+    def _new_table(self) -> int:
+        fd = os.memfd_create("mounts", 0)  # inherited by the helper
+        self.tables.append(fd)
+        return fd
 
     def _run(self, *argv: str, or_else: str = "") -> None:
         self._lines.append(shlex.join(argv) + (f" || {or_else}" if or_else else ""))
@@ -469,12 +515,60 @@ _MOUNT = ("mount", "--no-mtab", "--no-canonicalize")  # no table of the host's, 
 _SHADOW = ("-t", "tmpfs", "-o", "mode=0555", "shadow")
 
 
+def _table(rows: Iterable[tuple[str, str, str]]) -> bytes:
+    """fstab(5)."""
+    lines = (f".{_escape(source)} {_escape(target)} none {options} 0 0\n" for source, target, options in rows)
+    return os.fsencode("".join(lines))
+
+
 def _remounts_below(source: Path, target: str) -> Iterator[tuple[str, str, str]]:
     """Kernels before 5.12 cannot do this in one call, so each mount below is visited."""
     real = os.path.realpath(source)
     for below in _mount_points("self"):
         if below != real and _is_below(below, real):
             yield "", target + below.removeprefix(real.rstrip("/")), f"remount,bind,ro{_locked(below)}"
+
+
+_KERNEL_PLACES = ("/dev", "/proc", "/sys")
+"""A read-only root file system has these all the same: container runtimes mount their own there."""
+
+
+def _writable_places(pid: int, mounts: Sequence[Mount]) -> list[str]:
+    """What has to become read-only in the namespace of a process: all but its `mounts`."""
+    stay = [*_KERNEL_PLACES, *(_walk(mount.target, _root_of(pid))[0] for mount in mounts)]
+    places = dict.fromkeys(_mount_points(str(pid)))
+    return [place for place in places if not any(_is_below(place, other) for other in stay)]
+
+
+def _remount_read_only(pid: int, place: str) -> tuple[str, str, str]:
+    target = place if place != "/" else "/."  # which `mount --all` passes over by its plain name
+    try:
+        return "", target, f"remount,bind,ro{_locked(_root_of(pid)(place))}"
+    except OSError:  # hidden by now, or not for us to see: then neither for those inside
+        return "", target, "remount,bind,ro"
+
+
+def _check_read_only(pid: int, places: Iterable[str]) -> None:
+    """Trouble with a mount that is hidden is none, so what counts is what can be seen."""
+    for place in places:
+        try:
+            flags = os.statvfs(_root_of(pid)(place)).f_flag
+        except OSError:
+            continue
+        if not flags & os.ST_RDONLY:
+            raise MountError(f"{place} cannot be made read-only")
+
+
+def _root_of(pid: int) -> Callable[[str], str]:
+    return lambda inside: f"/proc/{pid}/root{inside}"
+
+
+def _user_namespace(seen_as: tuple[int, int] | None) -> list[str]:
+    """The options of unshare(1). Capabilities are kept for the mounts; the program will have none."""
+    if seen_as is None:
+        return ["--user", "--map-current-user", "--keep-caps"]
+    uid, gid = seen_as
+    return ["--user", f"--map-user={uid}", f"--map-group={gid}", "--keep-caps"]
 
 
 def _options(mount: Mount) -> str:
@@ -505,14 +599,18 @@ def _escape(path: str) -> str:
 # ------------------------------------------------------------------ helper processes
 
 
+SpawnHelper = Callable[[Sequence[str], int, int, Sequence[int]], int]
+"""Starts a child of ours with the given words, stdin, stdout, and further descriptors; its pid."""
+
+
 class _Helper:
     """A process that says `ready` and waits until it is let go."""
 
-    def __init__(self, argv: Sequence[str]) -> None:
+    def __init__(self, argv: Sequence[str], fds: Sequence[int], spawn: SpawnHelper) -> None:
         stdin, self._let_go = os.pipe()
         self._output, stdout = os.pipe()
         try:
-            self.pid = _spawn(argv, stdin, stdout)
+            self.pid = spawn(argv, stdin, stdout, fds)
         except BaseException:
             os.close(self._let_go)
             os.close(self._output)
@@ -528,6 +626,9 @@ class _Helper:
         os.close(self._let_go)
         os.close(self._output)
         os.waitpid(self.pid, 0)
+
+    def go_on(self) -> None:
+        os.write(self._let_go, b"\n")
 
     def wait_until_ready(self, timeout_seconds: float = 10) -> None:
         said = b""
@@ -548,14 +649,14 @@ def _run(argv: Sequence[str]) -> tuple[int, str]:
     output, stdout = os.pipe()
     with open(os.devnull) as null, open(output, errors="replace") as reader:
         try:
-            pid = _spawn(argv, null.fileno(), stdout)
+            pid = _spawn(argv, null.fileno(), stdout, ())
         finally:
             os.close(stdout)
         said = reader.read().strip()
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), said
 
 
-def _spawn(argv: Sequence[str], stdin: int, stdout: int) -> int:
+def _spawn(argv: Sequence[str], stdin: int, stdout: int, fds: Sequence[int]) -> int:
     # Not the container's environment: its LD_PRELOAD is not for our tools.
     environment = {"PATH": ":".join(_search_path()), "LC_ALL": "C"}
     streams = [(os.POSIX_SPAWN_DUP2, fd, n) for n, fd in enumerate((stdin, stdout, stdout))]
@@ -567,7 +668,7 @@ def _search_path() -> list[str]:
 
 
 @cache
-def _tool(name: str) -> str:
+def find_tool(name: str) -> str:
     for directory in _search_path():
         if os.access(path := os.path.join(directory, name), os.X_OK):
             return path

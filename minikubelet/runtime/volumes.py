@@ -47,9 +47,10 @@ here whose certificate it could vouch for: unless the manifests bring their own,
 def prepare_volumes(pod: Pod, directory: Path, configs: ConfigSource, node: NodeInfo) -> dict[str, Path]:
     """Where each volume lies: `directory/volumes/NAME`, or the path itself for a hostPath (VOL-1..VOL-3).
 
-    Raises `PrepareError` with what the kubelet says in `FailedMount`, for every volume that cannot be made;
-    the others are made nevertheless, and stay. emptyDir is a plain directory whatever its medium, and
-    sizeLimit is not enforced.
+    What a persistentVolumeClaim names lies beside the pods' directories, in `claims/NAMESPACE/NAME`, so all
+    pods that name it share it and none removes it. Raises `PrepareError` with what the kubelet says in
+    `FailedMount`, for every volume that cannot be made; the others are made nevertheless, and stay. emptyDir
+    is a plain directory whatever its medium, and sizeLimit is not enforced.
     """
     volumes = directory / "volumes"
     # Secrets lie below it, readable for all: containers reach them through their mounts only.
@@ -58,7 +59,12 @@ def prepare_volumes(pod: Pod, directory: Path, configs: ConfigSource, node: Node
     failures = []
     for volume in pod.spec.volumes:
         try:
-            prepared[volume.name] = _prepare(volume, pod, volumes, configs, node)
+            if volume.persistent_volume_claim is not None:
+                name = _inside(volume.persistent_volume_claim.claim_name)
+                claim = directory.parent / "claims" / pod.metadata.namespace / name
+                prepared[volume.name] = _prepare_claim(claim, pod)
+            else:
+                prepared[volume.name] = _prepare(volume, pod, volumes, configs, node)
         except (_SetUpError, OSError) as error:
             failures.append(f'MountVolume.SetUp failed for volume "{volume.name}" : {error}')
     if failures:
@@ -83,16 +89,32 @@ def _prepare(volume: Volume, pod: Pod, volumes: Path, configs: ConfigSource, nod
             _remove_tree(unfinished)
         unfinished.mkdir()
         payload.write(unfinished)
-        unfinished.chmod(0o777 if volume.empty_dir is not None else 0o755)
+        unfinished.chmod(0o755 if _is_made_from_api(volume) else 0o777)
         if (group := pod.spec.security_context.fs_group) is not None:
-            _give_to_group(unfinished, group, _is_read_only(volume))
+            _give_to_group(unfinished, group, _is_made_from_api(volume))
         unfinished.rename(place)
     return place
 
 
+def _prepare_claim(place: Path, pod: Pod) -> Path:
+    if not place.exists():
+        place.parent.parent.mkdir(mode=0o700, exist_ok=True)
+        place.mkdir(parents=True)
+        place.chmod(0o777)
+    if (group := pod.spec.security_context.fs_group) is not None:
+        _give_to_group(place, group, read_only=False)
+    return place
+
+
+def _is_made_from_api(volume: Volume) -> bool:
+    """Such volumes are mounted read-only whatever the mount says (`mustMountRO`, makeMounts)."""
+    sources = (volume.config_map, volume.secret, volume.downward_api, volume.projected)
+    return any(source is not None for source in sources)
+
+
 def _is_read_only(volume: Volume) -> bool:
-    """Volumes made from the API are mounted read-only whatever the mount says (`mustMountRO`, makeMounts)."""
-    return volume.empty_dir is None and volume.host_path is None
+    claim = volume.persistent_volume_claim
+    return _is_made_from_api(volume) or (claim is not None and claim.read_only)
 
 
 # ------------------------------------------------------------------ hostPath

@@ -120,8 +120,10 @@ PROGRAMS: Mapping[str, ImageConfig] = {
     "postgresql": _postgres,
     "postgis": _postgres,
     "pgvector": _postgres,
-    "nginx": ImageConfig(cmd=("nginx", "-g", "daemon off;"), program="nginx"),
-    "nginx-unprivileged": ImageConfig(cmd=("nginx", "-g", "daemon off;"), program="nginx"),
+    **dict.fromkeys(
+        ("nginx", "nginx-slim", "nginx-unprivileged"),
+        ImageConfig(cmd=("nginx", "-g", "daemon off;"), program="nginx"),
+    ),
     "httpd": ImageConfig(cmd=("httpd", "-DFOREGROUND")),
     "caddy": ImageConfig(cmd=("caddy", "run", "--config", "/etc/caddy/Caddyfile", "--adapter", "caddyfile")),
     "haproxy": _server("haproxy", "-f", "/usr/local/etc/haproxy/haproxy.cfg"),

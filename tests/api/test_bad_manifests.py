@@ -76,6 +76,26 @@ FORM = [
     ("spec.volumes[0].nfs", "Forbidden: there is no storage", pod(spec="volumes:\n- {name: v, §nfs: {server: x}}")),
     ("spec.ephemeralContainers", "Forbidden: they are added", pod(spec="§ephemeralContainers: [{name: x}]")),
     ("spec.containers", "given twice", pod(spec="§containers: []")),
+    ("spec.containers[0].enviroment", 'did you mean "env"?', pod("§enviroment: []")),
+    ("spec.containers[0].cmd", 'did you mean "command"?', pod("§cmd: [x]")),
+    ("spec.containers[0].ports[0].port", 'did you mean "containerPort"?', pod("ports: [{§port: 80}]")),
+    ("spec.volumes[0].secret.name", 'did you mean "secretName"?', pod(spec="volumes: [{name: v, secret: {§name: s}}]")),
+    ("spec.containers[0].env[0].fieldRef", "it belongs to spec.containers[0].env[0].valueFrom", pod("env: [{name: A, §fieldRef: {fieldPath: metadata.name}}]")),
+    ("spec.command", "it belongs to spec.containers[0]", pod(spec="§command: [x]")),
+    ("spec.template.containers", "it belongs to spec.template.spec", job().replace("{spec:", "{§containers: [], spec:")),
+    ("spec.restartPolicy", "it belongs to spec.template.spec", job("§restartPolicy: Never")),
+    ("spec.containers[0].resources.cpu", "it belongs to limits or requests", pod("resources: {§cpu: 1}")),
+    ("spec.containers[0].env", 'write it as a list: [{name: A, value: "b"}, ...]', pod("§env:\n  A: b")),
+    ("spec.containers[0].env[0]", 'write it as {name: A, value: "b"}', pod("env: [§A=b]")),
+    ("spec.containers[0].ports[0]", "write it as {containerPort: 80}", pod("ports: [§80]")),
+    ("spec.volumes", 'put \'- \' in front of "name"', pod(spec="§volumes: {name: v}")),
+    ("spec.containers[0].readinessProbe.httpGet", "expected an object", pod("readinessProbe: {httpGet: §/healthz}")),
+    ("", "(a tab; YAML is indented with spaces)", "metadata:\n§\tname: p\n"),
+    ("", "(a value that begins with @ must be quoted)", pod(metadata="name: §@p")),
+    ("", "(a line that is indented too far, or a value", "apiVersion: v1\n  kind§: Pod\n"),
+    ("", "(a line that is not indented like those above it)", "a:\n  b: 1\n §c: 2\n"),
+    ("", "(the quote that opens there is never closed)", 'a: 1\nb: "x\nc: 2\n§'),
+    ("", "(a missing comma, or a bracket that is never closed)", "a: [b\nc§: d]\n"),
 ]  # fmt: skip
 
 # VALID-* and what else the API server checks
@@ -131,6 +151,37 @@ SENSE = [
     ("spec.successPolicy.rules[0].succeededIndexes", "not below completions (2)", job("completions: 2\ncompletionMode: Indexed\nsuccessPolicy: {rules: [{succeededIndexes: §0-2}]}")),
     ("spec.maxFailedIndexes", "less than or equal to completions", job("completionMode: Indexed\ncompletions: 1\nmaxFailedIndexes: §2\nbackoffLimitPerIndex: 1")),
     ("metadata.name", "no more than 63", job(metadata=f"name: §{'x' * 64}")),
+    ("spec.volumes[0].persistentVolumeClaim.claimName", "RFC 1123 subdomain", pod(spec="volumes: [{name: v, persistentVolumeClaim: {claimName: §../x}}]")),
+    ("spec.containers[0].volumeMounts[0].mountPropagation", "only to privileged containers", pod("volumeMounts: [{name: v, mountPath: /v, mountPropagation: §Bidirectional}]", "volumes: [{name: v}]")),
+    ("spec.containers[0].volumeMounts[0].mountPropagation", "Bidirectional is not supported here", pod("securityContext: {privileged: true}\nvolumeMounts: [{name: v, mountPath: /v, mountPropagation: §Bidirectional}]", "volumes: [{name: v}]")),
+    ("spec.containers[0].volumeMounts[0].recursiveReadOnly", "when mountPropagation is None", pod("volumeMounts: [{name: v, mountPath: /v, readOnly: true, mountPropagation: HostToContainer, recursiveReadOnly: §Enabled}]", "volumes: [{name: v}]")),
+    ("spec.containers[0].ports[0].hostIP", "valid IP address", pod("ports: [{containerPort: 80, hostIP: §x}]")),
+    ("spec.containers[0].ports[1].hostPort", "Duplicate value", pod("ports: [{containerPort: 80}, §{containerPort: 80, name: b}]", "hostNetwork: true")),
+    ("spec.containers[0].resources.limits[a.b/c]", "must be an integer", pod("resources: {limits: {a.b/c: §1.5}}")),
+    ("spec.containers[0].resources.limits[a.b/c]", "Required value", pod("resources: {§requests: {a.b/c: 1}}").replace("§requests", "requests").replace("resources", "§resources")),
+    ("spec.containers[0].resources.requests[a.b/c]", "must be equal to a.b/c limit of 2", pod("resources: {limits: {a.b/c: 2}, requests: {a.b/c: §1}}")),
+    ("spec.containers[0].resources", "HugePages require cpu or memory", pod("§resources: {limits: {hugepages-2Mi: 2Mi}}")),
+    ("spec.shareProcessNamespace", "cannot both be enabled", pod(spec="hostPID: true\nshareProcessNamespace: §true")),
+    ("spec.hostPID", "when `hostUsers` is false", pod(spec="hostUsers: false\nhostPID: §true")),
+    ("spec.dnsConfig.nameservers", "at least one DNS nameserver", pod(spec="dnsPolicy: None\n§dnsConfig: {}")),
+    ("spec.dnsConfig.nameservers[0]", "valid IP address", pod(spec="dnsConfig: {nameservers: [§x]}")),
+    ("spec.preemptionPolicy", "Unsupported value", pod(spec="preemptionPolicy: §x")),
+    ("spec.schedulingGates[1]", "Duplicate value", pod(spec="preemptionPolicy: Never\nschedulingGates: [{name: a}, §{name: a}]")),
+    ("spec.tolerations[0].operator", "Unsupported value", pod(spec="tolerations: [{key: a, operator: §Is}]")),
+    ("spec.tolerations[0].operator", "must be Exists when `key` is empty", pod(spec="tolerations: [{operator: §Equal}]")),
+    ("spec.tolerations[0].operator", "value must be empty", pod(spec="tolerations: [{key: a, value: b, operator: §Exists}]")),
+    ("spec.tolerations[0].effect", "Unsupported value", pod(spec="tolerations: [{key: a, effect: §Never}]")),
+    ("spec.tolerations[0].effect", "must be 'NoExecute'", pod(spec="tolerations: [{key: a, tolerationSeconds: 1, effect: §NoSchedule}]")),
+    ("spec.topologySpreadConstraints[0].maxSkew", "greater than zero", pod(spec="topologySpreadConstraints: [{topologyKey: a, whenUnsatisfiable: DoNotSchedule, maxSkew: §0}]")),
+    ("spec.topologySpreadConstraints[0].whenUnsatisfiable", "Unsupported value", pod(spec="topologySpreadConstraints: [{topologyKey: a, maxSkew: 1, whenUnsatisfiable: §x}]")),
+    ("spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms", "at least one", pod(spec="affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {§nodeSelectorTerms: []}}}")),
+    ("spec.affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution[0].topologyKey", "Required value", pod(spec="affinity: {podAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [§{labelSelector: {}}]}}")),
+    ("spec.affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].weight", "range 1-100", pod(spec="affinity: {podAntiAffinity: {preferredDuringSchedulingIgnoredDuringExecution: [{podAffinityTerm: {topologyKey: a}, weight: §101}]}}")),
+    ("spec.securityContext.seccompProfile.localhostProfile", "when type is Localhost", pod(spec="securityContext: {§seccompProfile: {type: Localhost}}")),
+    ("spec.securityContext.fsGroupChangePolicy", "Unsupported value", pod(spec="securityContext: {fsGroupChangePolicy: §x}")),
+    ("spec.securityContext.sysctls[0].name", "name of a kernel parameter", pod(spec="securityContext: {sysctls: [{name: §A B, value: x}]}")),
+    ("spec.containers[0].securityContext.allowPrivilegeEscalation", "`privileged` to true", pod("securityContext: {privileged: true, allowPrivilegeEscalation: §false}")),
+    ("spec.containers[0].securityContext.procMount", "Unsupported value", pod("securityContext: {procMount: §x}")),
 ]  # fmt: skip
 
 
@@ -185,6 +236,27 @@ def test_a_wrong_value_is_not_told_again_as_a_missing_one():
     assert [path for path, *_ in faults(pod().replace("name: c", "name: 5"))] == ["spec.containers[0].name"]
 
 
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        (pod("livenessProbe: {httpGet: /}"), "spec.containers[0].livenessProbe.httpGet"),
+        (pod("env: [{name: A, valueFrom: {fieldref: {}}}]"), "spec.containers[0].env[0].valueFrom.fieldref"),
+        (pod().replace("containers", "container"), "spec.container"),
+        (pod("livenessProbe: {exec: {cmd: [a]}}"), "spec.containers[0].livenessProbe.exec.cmd"),
+    ],
+)
+def test_what_is_misspelt_or_wrong_is_not_also_missing(text, path):
+    assert [found for found, *_ in faults(text)] == [path]
+
+
+def test_input_that_need_not_be_run_may_have_nothing_to_run():
+    text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: s}\n"
+
+    assert list(load(["-"], stdin=io.StringIO(text), to_run=False).config_maps) == ["default/s"]
+    with pytest.raises(ManifestError, match="<stdin>: nothing to check"):
+        load(["-"], stdin=io.StringIO(""), to_run=False)
+
+
 def test_errors_name_file_place_object_and_path(tmp_path):
     file = tmp_path / "web.yaml"
     file.write_text(pod("comand: [x]"))
@@ -202,6 +274,10 @@ def test_errors_name_file_place_object_and_path(tmp_path):
     [
         ("kind: Pod\n", "apiVersion", "for a Pod it is v1"),
         ("apiVersion: v1\n", "kind", "Required value"),
+        ("version: '3'\nservices: {web: {image: nginx}}\n", "kind", "looks like a Compose file"),
+        ("nginx: {entrypoint: [nginx]}\n", "kind", "looks like an images file; name it with --images"),
+        ("apiVersion: v1\nkind: Pods\n", "kind", 'there is no such kind in v1; did you mean "Pod"?'),
+        ("apiVersion: batch/v1\nkind: Task\n", "kind", "there is no such kind in batch/v1"),
         ("apiVersion: v1\nkind: pod\n", "kind", 'did you mean "Pod"?'),
         ("apiVersion: batch/v1\nkind: Jobs\n", "kind", 'did you mean "Job"?'),
         ("apiVersion: extensions/v1beta1\nkind: Deployment\n", "apiVersion", 'supported values: "apps/v1"'),
@@ -209,7 +285,7 @@ def test_errors_name_file_place_object_and_path(tmp_path):
         ("apiVersion: v1\nkind: List\nitems: {}\n", "items", "expected a list"),
         ("apiVersion: v1\nkind: List\nitem: []\nitems: []\n", "item", "unknown field"),
         ("# nothing\n", "", "nothing to run"),
-        ("apiVersion: v1\nkind: Service\nmetadata: {name: s}\n", "", "passed over: Service"),
+        ("apiVersion: v1\nkind: Endpoints\nmetadata: {name: s}\n", "", "passed over: Endpoints"),
         ("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: s}\n", "", "nothing to run"),
     ],
 )
@@ -295,10 +371,10 @@ def test_controllers_are_checked_with_their_templates(text, path):
     [
         ("", "Required value"),
         ("* * * *", "exactly 5 fields, found 4"),
-        ("60 * * * *", "not within 0-59"),
-        ("* * * foo *", "not within 1-12"),
-        ("5-1 * * * *", "runs backwards"),
-        ("*/0 * * * *", "not within"),
+        ("60 * * * *", "end of range (60) above maximum (59): 60"),
+        ("* * * foo *", "failed to parse int from foo"),
+        ("5-1 * * * *", "beginning of range (5) beyond end of range (1): 5-1"),
+        ("*/0 * * * *", "step of range should be a positive number"),
         ("TZ=UTC * * * * *", "timeZone"),
     ],
 )

@@ -55,10 +55,19 @@ def test_every_file_that_cannot_be_read_is_told(tmp_path):
     ]
 
 
+def test_standard_input_is_utf_8_whatever_the_locale_says():
+    data = b"\xef\xbb\xbf" + (POD % "p, annotations: {a: \u00e9}").encode()
+    stdin = io.TextIOWrapper(io.BytesIO(data), encoding="latin-1")
+
+    (pod,) = load(["-"], stdin=stdin).pods
+
+    assert pod.obj.metadata.annotations == {"a": "\u00e9"}
+
+
 def test_standard_input_that_is_no_text():
     stdin = io.TextIOWrapper(io.BytesIO(b"\xff\xfe"), encoding="utf-8")
 
-    with pytest.raises(ManifestError, match="<stdin>: not UTF-8 text"):
+    with pytest.raises(ManifestError, match="<stdin>:1:1: not UTF-8 text"):
         load(["-"], stdin=stdin)
 
 
@@ -102,12 +111,12 @@ def test_secrets_are_decoded_and_string_data_wins():
 
 def test_other_kinds_are_passed_over_with_a_notice():
     manifest = read(
-        "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {anything: [goes]}\n---\n"
+        "apiVersion: v1\nkind: Endpoints\nmetadata: {name: web}\nspec: {anything: [goes]}\n---\n"
         "apiVersion: batch.example.com/v1\nkind: Job\nmetadata: {name: x, namespace: ns}\n---\n" + POD % "p"
     )
 
     assert [str(notice) for notice in manifest.notices] == [
-        "Service default/web: passed over, minikubelet does not run Service",
+        "Endpoints web: passed over, minikubelet does not run Endpoints",
         "Job ns/x: passed over, minikubelet does not run Job of batch.example.com/v1",
     ]
     assert pod_names(manifest) == ["p"]

@@ -9,9 +9,11 @@ import pytest
 from minikubelet.api import schema, schema_table
 from minikubelet.api.codec import wire_name
 from minikubelet.api.config import ConfigMap, Secret
+from minikubelet.api.cron_job import CronJob
 from minikubelet.api.job import Job
 from minikubelet.api.manifest import load
 from minikubelet.api.pod import Pod
+from minikubelet.api.service import Service
 
 
 def fields_with_verdicts(type_name, path, above=()):
@@ -84,13 +86,13 @@ def lost_fields(type_name, cls, path, above=()):
             )
 
 
-@pytest.mark.parametrize("cls", [Pod, Job, ConfigMap, Secret])
+@pytest.mark.parametrize("cls", [Pod, Job, CronJob, ConfigMap, Secret, Service])
 def test_every_accepted_field_has_its_place_in_the_classes(cls):
     """A Pod is published with everything it said."""
     assert list(lost_fields(cls.__name__, cls, cls.__name__)) == []
 
 
-@pytest.mark.parametrize("cls", [Pod, Job, ConfigMap, Secret])
+@pytest.mark.parametrize("cls", [Pod, Job, CronJob, ConfigMap, Secret, Service])
 def test_every_attribute_is_spelled_as_the_api_spells_it(cls):
     def strangers(type_name, one, path):
         known = schema.fields(type_name)
@@ -125,7 +127,7 @@ spec:
     image: x
     imagePullPolicy: Always
     tty: true
-    securityContext: {runAsUser: 1, capabilities: {drop: [ALL]}}
+    securityContext: {procMount: Unmasked, seccompProfile: {type: RuntimeDefault}}
 """
 
 
@@ -139,8 +141,8 @@ def test_notices_name_each_reason_once_with_the_objects():
     assert notices == {
         "nodeSelector, tolerations ignored: there is no scheduler, every pod runs on this host": both,
         "tty ignored: standard input is /dev/null, output goes through pipes": both,
-        "securityContext.runAsUser, securityContext.capabilities ignored: "
-        "not enforced, processes run as the user who runs minikubelet": both,
+        "securityContext.procMount, securityContext.seccompProfile ignored: "
+        "not enforced, the host's own rules apply": both,
     }
 
 

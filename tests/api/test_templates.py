@@ -82,14 +82,13 @@ def test_a_stateful_set_counts_its_pods():
     assert pods[1].metadata.labels["apps.kubernetes.io/pod-index"] == "6"
 
 
-def test_claim_templates_become_empty_directories_and_are_told():
-    fields = "  volumeClaimTemplates: [{metadata: {name: data}, spec: {accessModes: [ReadWriteOnce]}}]\n"
-    ((pod,), manifest) = controller("StatefulSet", fields)
+def test_each_pod_has_a_claim_of_its_own_for_each_claim_template():
+    fields = "  replicas: 2\n  volumeClaimTemplates: [{metadata: {name: data}, spec: {}}]\n"
+    pods, manifest = controller("StatefulSet", fields)
 
-    (volume,) = pod.spec.volumes
-    assert volume.name == "data"
-    assert volume.empty_dir is not None
-    assert volume.host_path is None
+    volumes = [volume for pod in pods for volume in pod.spec.volumes]
+    assert [volume.name for volume in volumes] == ["data", "data"]
+    assert [v.persistent_volume_claim.claim_name for v in volumes] == ["data-web-0", "data-web-1"]
     assert "volumeClaimTemplates emulated" in str(manifest.notices[0])
 
 
@@ -128,8 +127,9 @@ spec:
 """
 
 
-def test_a_cron_job_is_one_job_named_by_the_minute():
-    manifest = load(["-"], stdin=io.StringIO(CRON_JOB), random=random.Random(1), now=1_700_000_059.0)
+def test_run_now_makes_of_a_cron_job_one_job_named_by_the_minute():
+    stdin = io.StringIO(CRON_JOB)
+    manifest = load(["-"], stdin=stdin, run_now=True, random=random.Random(1), now=1_700_000_059.0)
     (loaded,) = manifest.jobs
     meta = loaded.obj.metadata
 
@@ -138,11 +138,14 @@ def test_a_cron_job_is_one_job_named_by_the_minute():
     assert meta.annotations == {"batch.kubernetes.io/cronjob-scheduled-timestamp": "2023-11-14T22:14:00Z"}
     assert meta.owner_references[0].kind == "CronJob"
     assert loaded.obj.spec.completions == 1
-    assert "schedule emulated: one Job is run, now" in str(manifest.notices[0])
+    assert meta.owner_references[0].uid
+    assert manifest.cron_jobs == ()
 
 
-def test_a_cron_job_complains_by_the_path_in_the_file():
-    (loaded,) = load(["-"], stdin=io.StringIO(CRON_JOB)).jobs
+@pytest.mark.parametrize("run_now", [False, True])
+def test_a_cron_job_complains_by_the_path_in_the_file(run_now):
+    manifest = load(["-"], stdin=io.StringIO(CRON_JOB), run_now=run_now)
+    (loaded,) = (*manifest.jobs, *manifest.cron_jobs)
 
     error = loaded.origin.error("spec.containers[0].command", "x")
 

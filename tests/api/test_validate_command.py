@@ -11,11 +11,11 @@ apiVersion: v1
 kind: Pod
 metadata: {name: p}
 spec:
-  hostAliases: [{ip: 10.0.0.1, hostnames: [db]}]
+  dnsConfig: {nameservers: [10.0.0.1]}
   containers: [{name: c, image: nginx, imagePullPolicy: Always}]
 ---
 apiVersion: v1
-kind: Service
+kind: Endpoints
 metadata: {name: s}
 """
 
@@ -36,8 +36,8 @@ def test_a_good_manifest_has_a_line_per_object_and_notices_on_stderr(run):
     assert run(GOOD) == (
         0,
         "./m.yaml: Pod default/p is valid\n",
-        "Service default/s: passed over, minikubelet does not run Service\n"
-        "Pod default/p: hostAliases ignored: names resolve as they do on this host\n",
+        "Endpoints s: passed over, minikubelet does not run Endpoints\n"
+        "Pod default/p: dnsConfig ignored: names resolve as they do on this host\n",
     )
 
 
@@ -63,7 +63,7 @@ def test_fields_shows_the_verdict_for_each_field_that_occurs(run):
         "metadata honoured",
         "metadata.name honoured",
         "spec honoured",
-        "spec.hostAliases ignored names resolve as they do on this host",
+        "spec.dnsConfig ignored names resolve as they do on this host",
         "spec.containers honoured",
         "spec.containers[0].name honoured",
         "spec.containers[0].image emulated a program of this host stands for it",

@@ -53,6 +53,16 @@ def test_a_full_disk_is_told_once_and_remembered(capfd: pytest.CaptureFixture[st
     assert capfd.readouterr().err.count("/dev/full") == 1
 
 
+def test_a_device_that_takes_nothing_is_told_by_its_name(capfd: pytest.CaptureFixture[str]) -> None:
+    """It is written by the writer's thread, which is not to blame standard output."""
+    events = EventsFile("/dev/full")
+    events.event(make_event("Started"))
+    events.close()
+
+    assert events.failed
+    assert capfd.readouterr().err == "minikubelet: cannot write to /dev/full: No space left on device\n"
+
+
 def test_the_status_file_is_a_list_of_the_final_objects(tmp_path: Path) -> None:
     """A v1 List, and nothing else is left in its directory."""
     path = tmp_path / "status.json"
@@ -60,7 +70,7 @@ def test_the_status_file_is_a_list_of_the_final_objects(tmp_path: Path) -> None:
 
     assert list(tmp_path.iterdir()) == []
 
-    write_status_file(str(path), [make_pod("a"), make_pod("b")], [])
+    write_status_file(str(path), [make_pod("a"), make_pod("b")])
     written = json.loads(path.read_text())
 
     assert (written["apiVersion"], written["kind"]) == ("v1", "List")
@@ -71,7 +81,7 @@ def test_the_status_file_is_a_list_of_the_final_objects(tmp_path: Path) -> None:
 def test_a_symbolic_link_stays_one(tmp_path: Path) -> None:
     """What it points to is replaced."""
     (tmp_path / "link").symlink_to(tmp_path / "target")
-    write_status_file(str(tmp_path / "link"), [], [])
+    write_status_file(str(tmp_path / "link"), [])
 
     assert (tmp_path / "link").is_symlink()
     assert json.loads((tmp_path / "target").read_text())["items"] == []
@@ -80,7 +90,7 @@ def test_a_symbolic_link_stays_one(tmp_path: Path) -> None:
 def test_a_device_is_written_to_not_replaced() -> None:
     """/dev/null stays what it is."""
     try_status_file("/dev/null")
-    write_status_file("/dev/null", [], [])
+    write_status_file("/dev/null", [])
 
     assert not os.path.isfile("/dev/null")
 

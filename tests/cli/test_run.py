@@ -210,6 +210,44 @@ def test_bad_input_is_exit_code_2_and_nothing_is_started(
     assert "Traceback" not in err
 
 
+def test_places_that_cannot_be_written_are_all_told_before_anything_is_started(start: Start) -> None:
+    """By the names they were given on the command line."""
+    code, out, err = start(
+        pod("echo hello"), "--log-dir", "/proc/l", "--status-file", "/no/s", "--events-file", "/no/e"
+    ).end()
+
+    assert (code, out) == (2, "")
+    assert err.splitlines() == [
+        f"{path}: cannot be written: No such file or directory" for path in ("/proc/l", "/no/s", "/no/e")
+    ]
+
+
+def test_jobs_that_their_ttl_removed_are_in_the_summary_and_the_status_file(
+    start: Start, tmp_path: Path
+) -> None:
+    """JOB-28: nobody could read their outcome anywhere else."""
+    code, out, _ = start(job("exit 3", ttlSecondsAfterFinished=0, backoffLimit=0), "--status-file", "s").end()
+
+    items = json.loads((tmp_path / "s").read_text())["items"]
+    assert [(item["kind"], item["status"].get("failed")) for item in items] == [("Pod", None), ("Job", 1)]
+    assert "Job work failed: BackoffLimitExceeded" in out
+    assert "main: exit code 3" in out
+    assert code == 1
+
+
+def test_faults_of_images_files_and_manifests_are_told_together(start: Start, tmp_path: Path) -> None:
+    """One round of mending for both."""
+    (tmp_path / "images.yaml").write_text("busybox: {entrypiont: [sh]}")
+    code, _, err = start(pod("echo hello", policy="Sometimes"), "--image", "nonsense").end()
+
+    assert code == 2
+    assert [line.split(": ")[0] for line in err.splitlines()] == [
+        "--image",
+        "images.yaml:1:11",
+        "manifest.yaml:1:92",
+    ]
+
+
 def test_every_unknown_image_is_told_at_once(start: Start) -> None:
     """Of every container of every pod and Job."""
     broken = '{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "NAME"}, "spec": {"containers": CS}}'

@@ -36,12 +36,14 @@ from minikubelet.cli.screen import (
     TextScreen,
     block_lines,
     container_colors,
+    crash_loop_text,
     event_text,
     stopping_text,
     tame,
     wrap,
 )
 from minikubelet.cli.summary import Ending
+from minikubelet.lifecycle.backoff import BackoffEntry
 from minikubelet.lifecycle.printing import PodRow
 from minikubelet.lifecycle.record import (
     ContainerRecord,
@@ -530,11 +532,11 @@ def stopping(record: PodRecord, **fields: Any) -> PodRecord:
 @pytest.mark.parametrize(
     ("fields", "now", "expected"),
     [
-        ({"pre_stop": HookRun(0.0)}, 18.0, "stopping: main (preStop), 12 s of grace left"),
-        ({}, 0.5, "stopping: main (waiting for its turn), 30 s of grace left"),
-        ({"signalled_at": 1.0}, 10.0, "stopping: main (SIGTERM sent), 20 s of grace left"),
-        ({"signalled_at": 29.5}, 31.0, "stopping: main (SIGTERM sent), 1 s of grace left"),
-        ({"signalled_at": 1.0, "killed_at": 30.0}, 31.0, "stopping: main (SIGKILL sent), 0 s of grace left"),
+        ({"pre_stop": HookRun(0.0)}, 18.0, "stopping, 12 s of grace left: main (preStop)"),
+        ({}, 0.5, "stopping, 30 s of grace left: main (waiting for its turn)"),
+        ({"signalled_at": 1.0}, 10.0, "stopping, 20 s of grace left: main (SIGTERM sent)"),
+        ({"signalled_at": 29.5}, 31.0, "stopping, 1 s of grace left: main (SIGTERM sent)"),
+        ({"signalled_at": 1.0, "killed_at": 30.0}, 31.0, "stopping, 0 s of grace left: main (SIGKILL sent)"),
     ],
 )
 def test_who_is_waited_for_and_how_much_grace_is_left(
@@ -546,12 +548,71 @@ def test_who_is_waited_for_and_how_much_grace_is_left(
     assert stopping_text(record, now) == expected
 
 
+def test_those_that_the_others_wait_for_are_named_first() -> None:
+    """A narrow terminal cuts the end off."""
+    pod = make_pod("web", init_containers=(Container("proxy", restart_policy="Always"),))
+    record = stopping(new_record(pod, LifecycleSettings(), 0.0), signalled_at=1.0)
+    waiting = ContainerRecord(run=ContainerRun(0, 0.0, 0.0, stopping=Stopping("pod", 0.0, 30.0)))
+    record = attrs.evolve(record, containers={**record.containers, "proxy": waiting})
+
+    expected = "stopping, 20 s of grace left: main (SIGTERM sent), proxy (waiting for its turn)"
+    assert stopping_text(record, 10.0) == expected
+
+
+def crashed(record: PodRecord, **fields: Any) -> PodRecord:
+    """Its main container ended with exit code 3 at instant 100 and is held back for 20 s."""
+    run = ContainerRun(2, 90.0, 90.0, **{"finished_at": 100.0, "exit_code": 3, **fields})
+    held = ContainerRecord(run=run, backoff=BackoffEntry(20.0, 90.0))
+    return attrs.evolve(record, containers={"main": held})
+
+
+def test_backoff_3_a_crash_loop_says_when_it_goes_on() -> None:
+    """CrashLoopBackOff alone leaves people waiting without knowing how long."""
+    record = crashed(new_record(make_pod(), LifecycleSettings(), 0.0))
+
+    assert crash_loop_text(record, 104.5) == "main starts again in 16s after exit code 3"
+    assert crash_loop_text(record, 120.0) is None
+    assert crash_loop_text(attrs.evolve(record, ending=PodEnding("deleted", 101.0, 130.0)), 102.0) is None
+
+
+@pytest.mark.parametrize(
+    ("code", "policy", "expected"),
+    [
+        (3, "Always", ", next start in 20s"),
+        (0, "OnFailure", ""),
+        (0, "Always", ", next start in 20s; exit code 0 makes no difference to restartPolicy Always"),
+    ],
+)
+def test_backoff_7_a_back_off_event_tells_how_long_and_of_exit_code_0(
+    code: int, policy: str, expected: str
+) -> None:
+    """The event's own words are the kubelet's and say neither."""
+    show = Show()
+    show.kubelet.put(make_pod(restart_policy=policy), lambda record: crashed(record, exit_code=code))
+    message = "Back-off restarting failed container main in pod web_default(u1)"
+    show.screen.event(make_event("BackOff", message, type="Warning"))
+
+    assert show.lines() == [f"web/main ! BackOff: Back-off restarting failed container main{expected}"]
+
+
 def test_a_pod_that_is_not_stopping_waits_for_nobody() -> None:
     """No note, no countdown."""
     assert stopping_text(new_record(make_pod(), LifecycleSettings(), 0.0), 1.0) is None
 
 
 # ------------------------------------------------------------------------------------ the end
+
+
+def test_finish_tells_what_a_container_was_killed_for() -> None:
+    """Of the last instance, and only if it was not stopped with its pod."""
+    messages = ["Container main failed liveness probe, will be restarted", "Stopping container main"]
+    for message, expected in zip(messages, (True, False), strict=True):
+        show = Show()
+        show.screen.event(make_event("Killing", message))
+        ended = with_status(make_pod(), main_status(exited(143)), phase="Failed")
+        show.screen.finish([ended], [], Ending())
+
+        assert ("SIGTERM (Container main failed liveness probe)\n" in show.text()) is expected
 
 
 def test_finish_explains_failures_and_prints_the_tables() -> None:

@@ -17,7 +17,14 @@ from minikubelet.api.pod_status import (
     ContainerStatus,
     PodStatus,
 )
-from minikubelet.cli.summary import MOST_FAILURES, Ending, failure_lines, result_lines, unfinished_lines
+from minikubelet.cli.summary import (
+    MOST_FAILURES,
+    Ending,
+    failure_lines,
+    job_failure_lines,
+    result_lines,
+    unfinished_lines,
+)
 
 RUNNING = ContainerState(running=ContainerStateRunning())
 
@@ -112,6 +119,14 @@ def test_the_termination_message_is_told_unless_the_log_says_it() -> None:
     assert failure_lines([pod], lambda *_: [b"disk", b"full"])[3:] == ["    | disk", "    | full"]
 
 
+def test_a_container_that_was_killed_tells_why() -> None:
+    """Exit code 143 alone says only that somebody sent SIGTERM."""
+    pod = ended_pod("Failed", 143)
+    lines = failure_lines([pod], no_tail, lambda pod, container: f"{container} failed liveness probe")
+
+    assert lines[2:] == ["  main: exit code 143: ended by SIGTERM (main failed liveness probe)"]
+
+
 def test_a_sidecar_is_never_to_blame() -> None:
     """SIDE-17."""
     pod = Pod(
@@ -153,23 +168,44 @@ def test_hundreds_of_failures_are_not_all_explained() -> None:
     assert lines[-1] == "7 more pods failed."
 
 
+def test_a_failed_job_tells_by_what_rule() -> None:
+    """JOB-10, JOB-13: the table only says Failed."""
+    condition = JobCondition("Failed", "True", "BackoffLimitExceeded", "Job has reached the limit")
+    failed = attrs.evolve(make_job(), status=JobStatus(conditions=(condition,)))
+
+    assert job_failure_lines([make_job("Complete"), failed]) == [
+        "",
+        "Job j failed: BackoffLimitExceeded: Job has reached the limit",
+    ]
+
+
 # ------------------------------------------------------------------------------------ timeouts
 
 
 def test_a_timeout_tells_what_was_not_done_and_why() -> None:
     """Which check never passed."""
     probed = make_pod("web", Container("main", readiness_probe=Probe()))
-    waiting = ContainerState(waiting=ContainerStateWaiting("CrashLoopBackOff"))
+    waiting = ContainerState(waiting=ContainerStateWaiting("CrashLoopBackOff", "back-off 10s restarting"))
+    missing = ContainerState(waiting=ContainerStateWaiting("CreateContainerConfigError", 'no secret "s"'))
+    blocked = ContainerState(waiting=ContainerStateWaiting("PodInitializing"))
     pods = [
         with_status(probed, main_status(RUNNING)),
         with_status(make_pod("db", Container("main", startup_probe=Probe())), main_status(RUNNING)),
-        with_status(make_pod("loop"), main_status(waiting)),
+        with_status(make_pod("loop"), main_status(waiting, last_state=exited(3))),
+        with_status(make_pod("config"), main_status(missing)),
+        with_status(
+            make_pod("init", init_containers=(Container("setup"),)),
+            main_status(blocked),
+            init_container_statuses=(ContainerStatus("setup", RUNNING),),
+        ),
         ended_pod("Succeeded"),
     ]
 
     assert unfinished_lines(pods, [make_job(), make_job("Complete")], WALL) == [
         "pod web is Running: main is running, not ready",
         "pod db is Running: main is running, its startupProbe has not succeeded",
-        "pod loop is CrashLoopBackOff: main waits (CrashLoopBackOff)",
+        "pod loop is CrashLoopBackOff: main waits (CrashLoopBackOff), after exit code 3",
+        'pod config is CreateContainerConfigError: main waits (CreateContainerConfigError): no secret "s"',
+        "pod init is Init:0/1: setup is running",
         "job j is Running, 0/1 completions",
     ]

@@ -33,18 +33,19 @@ IMAGE = "local/none:1"
 DEFAULT_LIMIT = 30
 DEFAULT_BACKOFF = [0.3, 1.2]
 EVENTS = {"start": "Starting", "ready": "Started", "term": "Term", "exit": "Exiting", "probe": "Probe",
-          "loop": "Loop", "alive": "Alive", "http": "Http", "tcp": "Tcp", "last": None}
+          "loop": "Loop", "alive": "Alive", "http": "Http", "tcp": "Tcp", "grpc": "Grpc", "last": None}
 SIGNALS = {"TERM": signal.SIGTERM, "INT": signal.SIGINT, "KILL": signal.SIGKILL, "HUP": signal.SIGHUP}
 
 CASE_KEYS = {"name", "topic", "source", "note", "pod", "pods", "job", "jobs", "docs", "manifest",
-             "run", "when", "limit", "expect", "setup"}
-RUN_KEYS = {"args", "timeout", "grace", "backoff", "no_files"}
+             "run", "when", "limit", "expect", "setup", "rules"}
+RUN_KEYS = {"args", "timeout", "grace", "backoff", "no_files", "input"}
+INPUTS = ("file", "directory", "stdin")
 WHEN_KEYS = {"seen", "delay", "signal", "touch", "remove"}
 POD_KEYS = {"name", "namespace", "restartPolicy", "grace", "deadline", "init", "main", "labels", "annotations", "spec"}
 JOB_KEYS = {"name", "spec", "pod", "labels"}
 CONTAINER_WORDS = {"run", "exit", "start_delay", "term_delay", "term_exit", "ignore_term", "default_term", "beat",
-                   "print", "eprint", "lines", "write", "read", "record", "http", "tcp", "route", "mk", "rm",
-                   "child", "kill_self", "by_index"}
+                   "print", "eprint", "lines", "write", "read", "record", "http", "tcp", "grpc", "route", "mk", "rm",
+                   "child", "kill_self", "by_index", "term_signal"}
 CONTAINER_KEYS = CONTAINER_WORDS | {"from_run", "sidecar", "restartPolicy", "rules", "prestop", "poststart", "liveness",
                                     "readiness", "startup", "env", "spec", "raw", "args"}
 HOOK_KEYS = {"run", "exit", "mk", "out", "record", "read", "sleep", "httpGet", "tcpSocket", "raw"}
@@ -54,7 +55,9 @@ PROBE_KEYS = PROBE_WORDS | {"raw", "httpGet", "tcpSocket", "grpc", "period", "de
 EXPECT_KEYS = {"exit_code", "phase", "reason", "message", "containers", "pod", "pods", "pod_count", "pod_phases",
                "job", "jobs", "conditions", "job_conditions", "events", "no_events", "stderr",
                "order", "gaps", "counts", "not_started", "never", "together", "none", "some", "max_concurrent",
-               "min_concurrent", "record", "wall", "status_kinds", "event_shape", "event_order", "all_pods"}
+               "min_concurrent", "record", "wall", "status_kinds", "event_shape", "event_order", "all_pods",
+               "logs", "stdout"}
+LOG_FACTS = {"stdout", "stderr", "tags", "rotated", "missing"}
 CONTAINER_FACTS = {"exitCode", "reason", "signal", "restartCount", "message", "state", "ready", "started",
                    "lastExitCode", "lastReason", "waitingReason"}
 
@@ -548,6 +551,11 @@ class Judge:
             if not re.search(r"(?<![\w.])" + re.escape(text) + end, self.out.stderr):
                 self.fail(f"stderr does not name {text!r}: {self.out.stderr.strip()[:200]!r}")
 
+    def on_stdout(self, want):
+        for text in listed(want):
+            if not (matches(self.out.stdout, text) if text[0] == "/" else text in self.out.stdout):
+                self.fail(f"stdout does not have {text!r}: {self.out.stdout.strip()[-300:]!r}")
+
     # --- status objects
     def pods(self):
         pods = self.out.of_kind("Pod")
@@ -865,6 +873,42 @@ class Judge:
                     self.fail(f"{name}: {key} is {rec[key]!r}, want {facts[key]!r}")
 
 
+    # --- container logs, with `args: [--log-dir, "{dir}/logs"]`
+    def on_logs(self, want):
+        for name, facts in want.items():
+            name, _, n = name.partition("#")
+            only(LOG_FACTS, facts, f"logs.{name}")
+            found = sorted(Path(self.out.dir, "logs").glob(f"*/{name}/{int(n or 1) - 1}.log"))
+            if facts.get("missing"):
+                if found:
+                    self.fail(f"{found[0]} should be gone")
+                continue
+            if len(found) != 1:
+                self.fail(f"{len(found)} log files of {name}, want one")
+                continue
+            self.one_log(name, found[0], facts)
+
+    def one_log(self, name, path, facts):
+        have, tags = {"stdout": "", "stderr": ""}, ""
+        for line in path.read_bytes().decode(errors="replace").split("\n")[:-1]:
+            m = LOG_ENTRY.match(line)
+            if not m:
+                self.fail(f"{path.name} of {name}: not a CRI log entry: {line[:100]!r}")
+                return
+            stream, tag, content = m.groups()
+            tags += tag
+            have[stream] += content + ("\n" if tag == "F" else "")
+        rotated = [p.name for p in path.parent.iterdir() if ROTATED.match(p.name)]
+        have |= {"tags": tags, "rotated": len(rotated)}
+        for key, value in facts.items():
+            if not matches(have[key], value):
+                self.fail(f"log of {name}: {key} is {str(have[key])[:200]!r}, want {value!r}")
+
+
+LOG_ENTRY = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}(?:Z|[+-]\d\d:\d\d) (stdout|stderr) ([FP]) (.*)$", re.S)
+ROTATED = re.compile(r"^\d+\.log\.\d{8}-\d{6}(\.gz)?$")
+
+
 # ---------------------------------------------------------------------- running
 
 class Runner:
@@ -916,16 +960,22 @@ class Runner:
             else:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_text(content)
-        manifest = os.path.join(folder, "manifest.yaml")
-        with open(manifest, "w") as f:
-            if "manifest" in case:
-                f.write(case["manifest"])
-            else:
-                yaml.safe_dump_all(substitute(render(case), tokens), f, sort_keys=False)
-        status, events = os.path.join(folder, "status.json"), os.path.join(folder, "events.jsonl")
         run = case.get("run") or {}
         only(RUN_KEYS, run, "run")
-        argv = shlex.split(self.command) + ["run", manifest]
+        kind = run.get("input", "file")
+        if kind not in INPUTS:
+            raise BadCase(f"run: input is one of {', '.join(INPUTS)}, not {kind!r}")
+        docs = [] if "manifest" in case else substitute(render(case), tokens)
+        manifest = os.path.join(folder, "manifest.yaml")
+        if kind == "directory":
+            manifest = os.path.join(folder, "manifests")
+            os.mkdir(manifest)
+            for i, doc in enumerate(docs):
+                Path(manifest, f"{i}.yaml").write_text(yaml.safe_dump(doc, sort_keys=False))
+        else:
+            Path(manifest).write_text(case.get("manifest") or yaml.safe_dump_all(docs, sort_keys=False))
+        status, events = os.path.join(folder, "status.json"), os.path.join(folder, "events.jsonl")
+        argv = shlex.split(self.command) + ["run", "-" if kind == "stdin" else manifest]
         if not run.get("no_files"):
             argv += ["--status-file", status, "--events-file", events]
         backoff = run.get("backoff", DEFAULT_BACKOFF)
@@ -939,9 +989,11 @@ class Runner:
         env = dict(os.environ, MINIKUBELET_CASE=folder)
         begin = time.monotonic()
         w.marks["cli.begin"] = [begin]
-        with open(os.path.join(folder, "stdout"), "wb") as so, open(os.path.join(folder, "stderr"), "wb") as se:
+        source = manifest if kind == "stdin" else os.devnull
+        with open(source, "rb") as stdin, open(os.path.join(folder, "stdout"), "wb") as so, \
+                open(os.path.join(folder, "stderr"), "wb") as se:
             try:
-                proc = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=so, stderr=se, cwd=folder, env=env,
+                proc = subprocess.Popen(argv, stdin=stdin, stdout=so, stderr=se, cwd=folder, env=env,
                                         start_new_session=True)
             except OSError as e:
                 out.problems.append(f"cannot run {argv[0]}: {e.strerror}")

@@ -137,6 +137,9 @@ def test_JOB_28_ttl_removes_the_job_but_not_its_outcome():
         await kubelet.wait_until(lambda: not kubelet.jobs())
         assert kubelet.pods() == []
         assert kubelet.has_failed
+        assert [pod.status and pod.status.phase for pod in kubelet.removed_pods] == ["Failed"]
+        (removed,) = kubelet.removed_jobs
+        assert removed.status is not None and removed.status.failed == 1
 
     play({"main": [Script(lasts=1, exit_code=1)]}, story)
 

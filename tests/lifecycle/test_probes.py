@@ -130,13 +130,14 @@ def test_PROBE_14_PROBE_15_failure_kills_and_restarts(kind):
     assert len(done.messages("Unhealthy")) == 3  # EVENT-3
 
 
-def test_SIDE_13_a_sidecars_probe_kill_has_its_own_wording():
+def test_SIDE_13_EVENT_2_a_sidecars_probe_kill_has_its_own_wording():
+    """Without the suffix: it will always be restarted."""
     done = run(
         pod(init=[sidecar("s", liveness_probe=PROBE)], restart_policy="Never"),
         {"s": [Script(unhealthy_after=0), Script()], "main": Script(lasts=9)},
     )
 
-    assert done.messages("Killing")[0] == "Init container s failed liveness probe, will be restarted"
+    assert done.messages("Killing")[0] == "Init container s failed liveness probe"
     assert len(done.times("start", "s")) == 2
 
 
@@ -149,6 +150,85 @@ def test_BACKOFF_12_probe_kills_back_off_like_exits():
     )
 
     assert done.times("start", "main") == [0.0, 0.0, 10.0]
+
+
+@pytest.mark.parametrize("kind", ["startup", "liveness"])
+def test_PROBE_14_after_a_failure_verdict_that_probe_is_not_asked_again(kind):
+    """Although the container takes its time to stop, and readiness goes on (PROBE-16)."""
+    probe = Probe(period_seconds=1, failure_threshold=2)
+    main = container("main", readiness_probe=PROBE, **{f"{kind}_probe": probe})
+    done = run(
+        pod(main=[main], restart_policy="Never"),
+        {"main": Script(starts_up_after=inf, unhealthy_after=0, term_lasts=5)},
+    )
+
+    assert asked(done, kind) == [0.0, 1.0]
+    assert bool(asked(done, "readiness")) is (kind == "liveness")
+    assert len(done.messages("Killing")) == 1
+
+
+def test_PROBE_8_after_success_startup_is_not_asked_again():
+    main = container("main", startup_probe=PROBE)
+    done = run(pod(main=[main]), {"main": Script(starts_up_after=1.5)}, {9.0: delete()})
+
+    assert asked(done, "startup") == [0.0, 1.0, 2.0]
+
+
+def test_PROBE_13_a_streak_does_not_leak_into_the_next_instance():
+    probe = Probe(period_seconds=1, failure_threshold=3)
+    done = run(
+        pod(main=[container("main", liveness_probe=probe)]),
+        {"main": [Script(lasts=1.5, unhealthy_after=0), Script(unhealthy_after=0)]},
+        {4.0: delete()},
+    )
+
+    assert done.signals("main") == [(3.5, 15)]
+
+
+def test_I5_an_answer_that_is_under_way_when_its_container_dies_says_nothing_about_the_next():
+    """The slow liveness probe of the first instance would have failed after the restart."""
+    probe = Probe(period_seconds=20, timeout_seconds=9, failure_threshold=1)
+    done = run(
+        pod(main=[container("main", liveness_probe=probe)]),
+        {"main": [Script(lasts=2, probe_lasts=5, unhealthy_after=0), Script()]},
+        {15.0: delete()},
+    )
+
+    assert done.times("start", "main") == [0.0, 2.0]
+    assert done.messages("Unhealthy") == []
+    assert done.status("main", 12.0).ready is True
+
+
+def test_PROBE_30_a_liveness_answer_that_comes_during_termination_counts_for_nothing():
+    probe = Probe(period_seconds=20, timeout_seconds=9, failure_threshold=1)
+    done = run(
+        pod(main=[container("main", liveness_probe=probe)]),
+        {"main": Script(probe_lasts=5, unhealthy_after=0, term_lasts=9)},
+        {3.0: delete()},
+    )
+
+    assert done.signals("main") == [(3.0, 15)]
+    assert done.messages("Killing") == ["Stopping container main"]
+    assert done.messages("Unhealthy") == []
+
+
+def test_PROBE_16_SIDE_35_a_readiness_answer_during_termination_still_flips_ready():
+    done = run(
+        pod(main=[container("main", readiness_probe=Probe(period_seconds=1, failure_threshold=1))]),
+        {"main": Script(unready_after=4.5, term_lasts=9)},
+        {3.0: delete()},
+    )
+
+    assert done.status("main", 4.2).ready is True
+    assert done.status("main", 5.5).ready is False
+
+
+def test_PROBE_12_readiness_may_need_several_successes():
+    probe = Probe(period_seconds=1, success_threshold=3)
+    done = run(pod(main=[container("main", readiness_probe=probe)]), {}, {9.0: delete()})
+
+    assert done.status("main", 1.5).ready is False
+    assert done.status("main", 2.5).ready is True
 
 
 def test_PROBE_16_readiness_failure_only_flips_ready():

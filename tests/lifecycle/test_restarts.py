@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minikubelet.api.pod import ContainerRestartRule, ContainerRestartRuleOnExitCodes, Probe
-from minikubelet.lifecycle.backoff import BackoffEntry, current_delay, next_entry
-from minikubelet.lifecycle.record import ContainerRun, go_duration
+from minikubelet.lifecycle.backoff import BackoffEntry, current_delay, go_duration, next_entry
+from minikubelet.lifecycle.record import ContainerRun
 from minikubelet.lifecycle.restarts import matching_rule, wants_restart
 from minikubelet.lifecycle.settings import LifecycleSettings
 from minikubelet.runtime.simulated import Script
@@ -129,6 +129,75 @@ def test_RESTART_9_a_rule_may_still_restart_what_a_probe_killed():
     assert len(done.times("start", "main")) == 2
 
 
+def test_RESTART_11_a_main_killed_under_never_contributes_its_own_exit_code():
+    done = run(
+        pod(
+            main=[container("main", liveness_probe=Probe(period_seconds=1, failure_threshold=1))],
+            restart_policy="Never",
+        ),
+        {"main": Script(unhealthy_after=2, term_exit_code=0)},
+    )
+
+    assert done.phase == "Succeeded"
+
+
+def test_RESTART_10_the_exit_0_of_a_kill_is_not_forgotten_in_back_off():
+    main = container("main", liveness_probe=Probe(period_seconds=1, failure_threshold=1))
+    done = run(
+        pod(main=[main], restart_policy="OnFailure"),
+        {"main": [Script(unhealthy_after=2, term_exit_code=0)] * 2 + [Script(lasts=1)]},
+    )
+
+    assert done.times("start", "main") == [0.0, 2.0, 14.0]
+    assert done.status("main", 8.0).state.waiting.reason == "CrashLoopBackOff"
+
+
+def test_MAIN_2_SIDE_18_the_pod_goes_on_while_any_main_is_to_be_restarted():
+    """A main in back-off counts: the sidecar stays, the phase stays Running."""
+    done = run(
+        pod(init=[sidecar("s")], main=[container("a"), container("b")], restart_policy="OnFailure"),
+        {"a": Script(lasts=1), "b": [Script(lasts=1, exit_code=1)] * 2 + [Script(lasts=1)]},
+    )
+
+    assert done.signals("s") == [(13.0, 15)]
+    assert done.at(8.0).status.phase == "Running"
+
+
+def test_MAIN_5_a_crash_looping_main_leaves_the_others_alone():
+    done = run(
+        pod(init=[sidecar("s")], main=[container("bad"), container("good")]),
+        {"bad": Script(lasts=1, exit_code=1)},
+        {50.0: delete()},
+    )
+
+    assert done.times("start", "good") == done.times("start", "s") == [0.0]
+    assert done.condition("Ready", 20.0).message == "containers with unready status: [bad]"
+
+
+def test_MAIN_6_BACKOFF_7_exit_0_under_always_loops_through_back_off_for_ever():
+    done = run(pod(init=[sidecar("s")]), {"main": Script(lasts=1)}, {80.0: delete()})
+
+    assert done.times("start", "main") == [0.0, 1.0, 12.0, 33.0, 74.0]
+    assert done.status("main", 5.0).state.waiting.reason == "CrashLoopBackOff"
+    assert done.at(79.0).status.phase == "Running"
+    assert done.signals("s") == [(80.0, 15)]  # SIDE-23
+
+
+def test_RESTART_5_a_mains_own_policy_shapes_the_pods_end():
+    """PHASE-7: restartable or not is asked of each container."""
+    done = run(
+        pod(
+            main=[container("a", restart_policy="OnFailure"), container("b", restart_policy="Never")],
+            restart_policy="Always",
+        ),
+        {"a": [Script(lasts=1, exit_code=1), Script(lasts=1)], "b": Script(lasts=1, exit_code=3)},
+    )
+
+    assert done.times("start", "a") == [0.0, 1.0]
+    assert done.times("start", "b") == [0.0]
+    assert done.phases() == ["Running", "Failed"]
+
+
 def test_RESTART_12_an_always_pod_with_mains_that_need_no_restart_completes():
     done = run(pod(main=[container("main", restart_policy="Never")]), {"main": Script(lasts=1)})
 
@@ -216,6 +285,24 @@ def test_BACKOFF_14_deletion_ends_the_wait_at_once():
     assert done.times("removed") == [5.0]
     assert done.phase == "Failed"
     assert done.status("main").state.terminated.exit_code == 1
+
+
+def test_BACKOFF_3_the_wait_is_measured_from_the_exit_and_ends_exactly_then():
+    done = run(
+        pod(), {"main": [Script(lasts=1), Script(lasts=2.5), Script(lasts=0.25), Script()]}, {60.0: delete()}
+    )
+
+    assert done.times("start", "main") == [0.0, 1.0, 13.5, 33.75]
+
+
+def test_BACKOFF_10_BACKOFF_11_a_delayed_restart_is_told_once_and_shown_at_once():
+    done = run(pod(), {"main": Script(lasts=1, exit_code=1)}, {30.0: delete()})
+
+    told = [(e.type, e.count) for e in done.events if e.reason == "BackOff"]
+    uid = done.pod.metadata.uid
+    assert told == [("Warning", 1), ("Warning", 2)]
+    assert done.messages("BackOff")[0] == f"Back-off restarting failed container main in pod p_default({uid})"
+    assert done.status("main", 2.0).state.waiting.reason == "CrashLoopBackOff"
 
 
 @given(
@@ -318,6 +405,20 @@ def test_RESTART_20_in_place_restarts_back_off():
     assert done.times("start", "a") == [0.0, 1.0, 12.0, 33.0]
 
 
+def test_RESTART_20_the_wait_for_an_in_place_restart_is_explained():
+    """As for any other back-off: CrashLoopBackOff and an event, told once."""
+    done = run(
+        pod(main=[all_on_42("a"), container("b")], restart_policy="Never"),
+        {"a": [Script(lasts=1, exit_code=42)] * 2 + [Script(lasts=1)], "b": Script(lasts=100)},
+        {30.0: delete()},
+    )
+
+    assert done.status("a", 5.0).state.waiting.reason == "CrashLoopBackOff"
+    assert done.status("a", 5.0).last_state.terminated.exit_code == 42
+    assert done.condition("AllContainersRestarting", 5.0).status == "True"
+    assert len(done.messages("BackOff")) == 1
+
+
 def test_RESTART_19_deletion_overtakes_an_in_place_restart():
     done = run(
         pod(main=[all_on_42("a"), container("b")], restart_policy="Never"),
@@ -327,3 +428,129 @@ def test_RESTART_19_deletion_overtakes_an_in_place_restart():
 
     assert done.order("start") == ["a", "b"]
     assert done.phase == "Failed"
+
+
+@pytest.mark.parametrize("who", ["init", "sidecar", "main"])
+def test_RESTART_13_SIDE_14_any_kind_of_container_may_restart_the_pod(who):
+    """For a sidecar the rule comes before its Always."""
+    rules = (rule("RestartAllContainers", "In", 42),)
+    init = container("init", restart_policy="Never", restart_policy_rules=rules)
+    side = sidecar("sidecar", restart_policy_rules=rules)
+    main = container("main", restart_policy="Never", restart_policy_rules=rules)
+    scripts = {"init": [Script(lasts=2)], "sidecar": [Script()], "main": [Script(lasts=4)]}
+    scripts[who] = [Script(lasts=3, exit_code=42), *scripts[who]]
+    done = run(pod(init=[side, init], main=[main], restart_policy="Never"), scripts)
+
+    assert done.messages("RestartAllContainers") == [
+        f"Container {who} exited with a code whose rule restarts all containers of the pod"
+    ]
+    assert done.order("start")[-3:] == ["sidecar", "init", "main"]
+    assert done.phase == "Succeeded"
+
+
+def test_RESTART_13_from_an_init_the_pod_stays_pending_and_mains_have_no_past():
+    """RESTART-17: only what had run is counted and has a lastState."""
+    init = container(
+        "i", restart_policy="Never", restart_policy_rules=(rule("RestartAllContainers", "In", 42),)
+    )
+    done = run(
+        pod(init=[init], restart_policy="Never"),
+        {"i": [Script(lasts=3, exit_code=42), Script(lasts=3)], "main": Script(lasts=9)},
+    )
+
+    assert done.phases() == ["Pending", "Running", "Succeeded"]
+    assert done.status("main", 5.0).state.waiting.reason == "PodInitializing"
+    assert done.status("main").restart_count == 0
+    assert (done.status("i").restart_count, done.status("i").last_state.terminated.exit_code) == (1, 137)
+
+
+def test_RESTART_1_a_matching_exit_while_the_pod_is_terminating_restarts_nothing():
+    done = run(
+        pod(main=[all_on_42("a"), container("b")], restart_policy="Never"),
+        {"a": Script(term_exit_code=42), "b": Script(term_lasts=4)},
+        {3.0: delete()},
+    )
+
+    assert done.order("start") == ["a", "b"]
+    assert "AllContainersRestarting" not in [c.type for c in done.pod.status.conditions]
+    assert done.phase == "Failed"
+
+
+def test_RESTART_13_a_matching_exit_during_completion_restarts_nothing():
+    side = sidecar("s", restart_policy_rules=(rule("RestartAllContainers", "In", 42),))
+    done = run(
+        pod(init=[side], restart_policy="Never"),
+        {"main": Script(lasts=3), "s": Script(term_lasts=2, term_exit_code=42)},
+    )
+
+    assert done.order("start") == ["s", "main"]
+    assert done.phase == "Succeeded"
+
+
+def test_RESTART_15_no_sidecar_waits_for_its_turn_in_an_in_place_restart():
+    done = run(
+        pod(
+            init=[sidecar("s", pre_stop=True)], main=[all_on_42("a"), container("b")], restart_policy="Never"
+        ),
+        {
+            "a": [Script(lasts=3, exit_code=42), Script(lasts=1)],
+            "b": [Script(term_lasts=1.5), Script(lasts=1)],
+        },
+    )
+
+    assert done.signals("s")[0] == (3.0, 15)
+    assert [at for at in done.times("preStop", "s") if at < 5] == []
+
+
+def test_RESTART_15_an_exit_of_its_own_making_is_no_new_trigger():
+    """Both mains have the rule for 143 too; one in-place restart comes of one exit."""
+    rules = (rule("RestartAllContainers", "In", 42, 143),)
+    mains = [container(n, restart_policy="Never", restart_policy_rules=rules) for n in "ab"]
+    done = run(
+        pod(main=mains, restart_policy="Never"),
+        {"a": [Script(lasts=3, exit_code=42), Script(lasts=1)], "b": [Script(), Script(lasts=1)]},
+    )
+
+    assert done.order("start") == ["a", "b", "a", "b"]
+
+
+def test_RESTART_19_a_later_init_failure_fails_the_pod():
+    done = run(
+        pod(init=[container("i")], main=[all_on_42("a")], restart_policy="Never"),
+        {"i": [Script(lasts=1), Script(lasts=1, exit_code=1)], "a": Script(lasts=1, exit_code=42)},
+    )
+
+    assert done.order("start") == ["i", "a", "i"]
+    assert done.phase == "Failed"
+
+
+def test_TERM_10_the_deadline_overtakes_an_in_place_restart_and_its_back_off():
+    done = run(
+        pod(main=[all_on_42("a")], restart_policy="Never", active_deadline_seconds=8),
+        {"a": Script(lasts=1, exit_code=42)},
+    )
+
+    assert done.times("start", "a") == [0.0, 1.0]
+    assert done.times("removed") == [8.0]
+    assert (done.phase, done.pod.status.reason) == ("Failed", "DeadlineExceeded")
+
+
+def test_CORE_2_a_deletion_gives_an_in_place_restart_under_way_no_more_time():
+    done = run(
+        pod(main=[all_on_42("a"), container("b")], restart_policy="Never"),
+        {"a": Script(lasts=3, exit_code=42), "b": Script(term_lasts=1000)},
+        {4.0: delete(60)},
+    )
+
+    assert done.signals("b") == [(3.0, 15), (5.0, 9)]
+
+
+def test_RESTART_17_restart_counts_over_several_in_place_restarts():
+    done = run(
+        pod(main=[all_on_42("a"), container("b")], restart_policy="Never"),
+        {"a": [Script(lasts=1, exit_code=42)] * 3 + [Script(lasts=1)], "b": Script(lasts=100)},
+        {60.0: delete()},
+    )
+
+    assert (done.status("a").restart_count, done.status("b").restart_count) == (3, 3)
+    assert done.status("b").last_state.terminated.reason == "RestartingAllContainers"

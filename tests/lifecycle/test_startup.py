@@ -4,7 +4,7 @@ from math import inf
 
 import pytest
 
-from minikubelet.api.pod import Probe
+from minikubelet.api.pod import ContainerRestartRule, ContainerRestartRuleOnExitCodes, Probe
 from minikubelet.lifecycle.settings import LifecycleSettings
 from minikubelet.runtime.base import StartError
 from minikubelet.runtime.simulated import HookScript, Script
@@ -95,6 +95,59 @@ def test_INIT_9_a_start_error_is_an_ordinary_failure():
     assert done.reasons("i") == ["Failed"]
 
 
+def test_INIT_10_an_earlier_sidecar_restarts_while_an_init_runs():
+    done = run(
+        pod(init=[sidecar("s"), container("i")], restart_policy="Never"),
+        {"s": [Script(lasts=2), Script()], "i": Script(lasts=20), "main": ONCE},
+    )
+
+    assert done.times("start", "s") == [0.0, 2.0]
+    assert done.times("start", "i") == [0.0]
+    assert done.signals("i") == []
+
+
+def test_INIT_11_TERM_10_the_deadline_counts_during_init():
+    done = run(pod(init=[container("i")], active_deadline_seconds=6, grace=3), {"i": Script(term_lasts=inf)})
+
+    assert done.signals("i") == [(6.0, 15), (9.0, 9)]
+    assert done.pod.status.reason == "DeadlineExceeded"
+
+
+def test_RESTART_2_a_container_without_an_instance_is_started_even_under_never():
+    missing = Script(start_error=StartError("CreateContainerError", "not yet"))
+    done = run(pod(restart_policy="Never"), {"main": [missing, missing, missing, ONCE]})
+
+    assert done.times("start", "main") == [30.0]
+    assert done.status("main").restart_count == 0
+    assert done.phase == "Succeeded"
+
+
+def test_BACKOFF_13_a_start_error_counts_as_an_exit():
+    """The process could not be executed: same counter, and CrashLoopBackOff while it waits."""
+    broken = Script(start_error=StartError("RunContainerError", "no such file", recorded=True))
+    done = run(pod(), {"main": broken}, {35.0: delete()})
+
+    assert done.times("startError", "main") == [0.0, 0.0, 10.0, 30.0]
+    assert done.status("main", 5.0).state.waiting.reason == "CrashLoopBackOff"
+    assert done.status("main", 5.0).last_state.terminated.reason == "StartError"
+    assert done.status("main").restart_count == 3
+
+
+def test_BACKOFF_13_a_config_error_between_two_runs_moves_no_delay_on():
+    """It is retried every 10 s, and the next crash waits no longer than it would have."""
+    missing = Script(start_error=StartError("CreateContainerConfigError", "gone"))
+    done = run(
+        pod(),
+        {"main": [FAILS, missing, missing, FAILS, Script()]},
+        {60.0: delete()},
+    )
+
+    assert done.times("startError", "main") == [1.0, 11.0]
+    assert done.times("start", "main") == [0.0, 21.0, 32.0]
+    assert done.status("main", 5.0).state.waiting.reason == "CreateContainerConfigError"
+    assert done.status("main", 5.0).last_state.terminated.exit_code == 1
+
+
 def test_VOL_6_preparing_is_retried_and_never_fails_the_pod():
     done = run(pod(restart_policy="Never"), {"main": ONCE}, prepare_failures=2)
 
@@ -141,12 +194,59 @@ def test_SIDE_4_readiness_does_not_gate_under_the_kubelets_gate():
 def test_start_gate_ready_waits_for_the_first_readiness_and_says_so():
     done = run(
         pod(init=[sidecar("s", readiness_probe=PROBE)], restart_policy="Never"),
-        {"s": Script(ready_after=2.5), "main": ONCE},
+        {"s": Script(ready_after=1.5), "main": ONCE},
     )
 
-    assert done.times("start", "main") == [3.0]
+    assert done.times("start", "main") == [2.0]
     [message] = done.messages("StartGate")
     assert "--start-gate started" in message and "A cluster would go on now" in message
+
+
+def test_start_gate_ready_warns_once_when_the_readiness_probe_has_reached_its_failure_threshold():
+    """A sidecar that becomes ready only after its main is explained instead of silently stuck."""
+    probe = Probe(period_seconds=2, failure_threshold=3)
+    done = run(
+        pod(init=[sidecar("s", readiness_probe=probe)]), {"s": Script(ready_after=inf)}, {60.0: delete()}
+    )
+
+    told = [(e.type, round(e.wall_time - 1_700_000_000, 3)) for e in done.events if e.reason == "StartGate"]
+    assert told == [("Normal", 0.0), ("Warning", 4.0)]
+    assert "it never will: a cluster would have gone on" in done.messages("StartGate")[1]
+
+
+def test_start_gate_ready_is_told_again_for_a_new_instance():
+    done = run(
+        pod(init=[sidecar("s", readiness_probe=Probe(period_seconds=30))]),
+        {"s": [Script(lasts=5, ready_after=inf), Script(ready_after=inf)]},
+        {9.0: delete()},
+    )
+
+    assert [e.count for e in done.events if e.reason == "StartGate"] == [1, 2]
+
+
+def test_start_gate_ready_holds_the_pod_uninitialized_and_names_the_sidecar():
+    """COND-4: the sequence is not over, so the message says whose turn it is."""
+    done = run(
+        pod(init=[sidecar("s", readiness_probe=PROBE), container("i")]),
+        {"s": Script(ready_after=inf)},
+        {9.0: delete()},
+    )
+
+    initialized = done.condition("Initialized", 5.0)
+    assert initialized.status == "False"
+    assert initialized.message == "containers with incomplete status: [s i]"
+
+
+def test_start_gate_ready_applies_again_after_an_in_place_restart():
+    again = ContainerRestartRule("RestartAllContainers", ContainerRestartRuleOnExitCodes("In", (42,)))
+    main = container("main", restart_policy="Never", restart_policy_rules=(again,))
+    done = run(
+        pod(init=[sidecar("s", readiness_probe=PROBE)], main=[main]),
+        {"s": Script(ready_after=2.5), "main": [Script(lasts=1, exit_code=42), ONCE]},
+    )
+
+    assert done.times("start", "s") == [0.0, 4.0]
+    assert done.times("start", "main") == [3.0, 7.0]
 
 
 def test_start_gate_ready_leaves_a_sidecar_with_a_startup_probe_to_the_kubelets_rule():
@@ -167,6 +267,50 @@ def test_start_gate_ready_is_open_for_good_after_the_first_readiness():
     )
 
     assert done.times("start", "main") == [30.0]
+
+
+def test_SIDE_4_liveness_does_not_gate_the_next_entry():
+    done = run(
+        pod(init=[sidecar("s", liveness_probe=Probe(initial_delay_seconds=20))], restart_policy="Never"),
+        {"main": ONCE},
+    )
+
+    assert done.times("start", "main") == [0.0]
+
+
+def test_SIDE_7_a_sidecar_that_crashes_after_it_let_the_next_entry_start_gates_nothing_any_more():
+    done = run(
+        pod(init=[sidecar("s", startup_probe=PROBE), container("i"), container("j")], restart_policy="Never"),
+        {
+            "s": [Script(lasts=2), Script(lasts=2, starts_up_after=inf)],
+            "i": Script(lasts=5),
+            "j": Script(lasts=5),
+            "main": ONCE,
+        },
+    )
+
+    assert (done.times("start", "j"), done.times("start", "main")) == ([5.0], [10.0])
+
+
+def test_SIDE_3_a_failed_post_start_does_not_open_the_gate():
+    done = run(
+        pod(init=[sidecar("s", post_start=True)], restart_policy="Never"),
+        {"s": [Script(post_start=HookScript(2, "boom")), Script(post_start=HookScript(3))], "main": ONCE},
+    )
+
+    assert done.times("start", "s") == [0.0, 2.0]
+    assert done.times("start", "main") == [5.0]
+
+
+def test_SIDE_15_sidecars_and_mains_back_off_on_their_own_counters():
+    done = run(
+        pod(init=[sidecar("s")]),
+        {"s": Script(lasts=1), "main": [Script(lasts=15), Script(lasts=1), Script()]},
+        {40.0: delete()},
+    )
+
+    assert done.times("start", "s") == [0.0, 1.0, 12.0, 33.0]
+    assert done.times("start", "main") == [0.0, 15.0, 26.0]
 
 
 def test_SIDE_8_a_sidecar_that_never_gets_up_keeps_the_pod_pending():
@@ -240,11 +384,74 @@ def test_MAIN_1_a_main_that_cannot_start_holds_up_nobody():
     assert done.times("start", "b") == [0.0]
 
 
+def test_MAIN_1_a_late_post_start_holds_up_no_main_that_runs_already():
+    """I9: their probes are asked and their restarts happen meanwhile."""
+    missing = Script(start_error=StartError("CreateContainerConfigError", "no"))
+    done = run(
+        pod(main=[container("a", post_start=True), container("b", liveness_probe=PROBE)]),
+        {"a": [missing, Script(post_start=HookScript(inf))], "b": [Script(unhealthy_after=15), Script()]},
+        {60.0: delete()},
+    )
+
+    assert done.times("start", "a") == [10.0]
+    assert done.times("start", "b") == [0.0, 17.0]
+
+
+def test_MAIN_1_order_and_post_start_count_again_after_an_in_place_restart():
+    again = ContainerRestartRule("RestartAllContainers", ContainerRestartRuleOnExitCodes("In", (42,)))
+    done = run(
+        pod(
+            main=[
+                container("a", post_start=True),
+                container("b", restart_policy="Never", restart_policy_rules=(again,)),
+            ],
+            restart_policy="Never",
+        ),
+        {"a": Script(lasts=9, post_start=HookScript(2)), "b": [Script(lasts=1, exit_code=42), ONCE]},
+    )
+
+    assert done.times("start", "a") == [0.0, 3.0]
+    assert done.times("start", "b") == [2.0, 5.0]
+
+
+def test_MAIN_1_a_failed_post_start_holds_up_nobody():
+    done = run(
+        pod(main=[container("a", post_start=True), container("b")]),
+        {"a": Script(post_start=HookScript(3, "boom"), term_lasts=5), "b": Script()},
+        {6.0: delete()},
+    )
+
+    assert done.times("start", "b") == [3.0]
+
+
 def test_PHASE_10_a_main_that_never_started_keeps_the_pod_pending():
     missing = Script(start_error=StartError("CreateContainerConfigError", "no"))
     done = run(pod(main=[container("a"), container("b")]), {"a": missing, "b": Script()}, {50.0: delete()})
 
     assert done.phases() == ["Pending", "Failed"]
+
+
+def test_PHASE_4_PHASE_5_pending_until_every_main_has_run_then_running():
+    done = run(
+        pod(
+            init=[sidecar("s"), container("i")],
+            main=[container("a", post_start=True), container("b")],
+        ),
+        {"i": Script(lasts=2), "a": Script(post_start=HookScript(3))},
+        {9.0: delete()},
+    )
+
+    assert [done.at(t).status.phase for t in (1.0, 4.0, 6.0)] == ["Pending", "Pending", "Running"]
+
+
+def test_PHASE_12_a_restarting_sidecar_beside_a_crash_looping_main_leaves_the_pod_running():
+    done = run(
+        pod(init=[sidecar("s", startup_probe=PROBE)]),
+        {"s": [Script(lasts=2), Script(starts_up_after=inf)], "main": Script(lasts=1, exit_code=1)},
+        {40.0: delete()},
+    )
+
+    assert done.phases() == ["Pending", "Running", "Failed"]
 
 
 def test_settings_scale_the_back_off():

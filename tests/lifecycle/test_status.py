@@ -1,11 +1,18 @@
 """Phase, conditions and container status as published, in virtual time."""
 
+from math import inf
+
 import pytest
 
-from minikubelet.api.pod import PodReadinessGate, ResourceRequirements
+from minikubelet.api.pod import (
+    ContainerRestartRule,
+    ContainerRestartRuleOnExitCodes,
+    PodReadinessGate,
+    ResourceRequirements,
+)
 from minikubelet.lifecycle.status import qos_class
 from minikubelet.runtime.simulated import HookScript, Script
-from simulation import PROBE, container, delete, pod, run, sidecar
+from simulation import KUBELET_GATE, PROBE, container, delete, pod, run, sidecar
 
 
 def test_STATUS_1_before_anything_ran():
@@ -36,6 +43,59 @@ def test_STATUS_4_times_and_id_of_an_ended_instance():
     ended = done.status("main").state.terminated
     assert (ended.started_at, ended.finished_at) == ("2023-11-14T22:13:20Z", "2023-11-14T22:14:50Z")
     assert ended.container_id == f"process://{done.pod.metadata.uid}/main/0"
+
+
+@pytest.mark.parametrize(("code", "reason"), [(0, "Completed"), (1, "Error"), (137, "Error"), (143, "Error")])
+def test_STATUS_4_STATUS_5_reason_follows_the_exit_code_and_signals_are_only_codes(code, reason):
+    done = run(pod(restart_policy="Never"), {"main": Script(lasts=1, exit_code=code)})
+
+    ended = done.status("main").state.terminated
+    assert (ended.exit_code, ended.reason, ended.signal) == (code, reason, None)
+
+
+def test_STATUS_6_a_delayed_restart_moves_the_termination_to_last_state():
+    """Older ones are forgotten (STATUS-2)."""
+    done = run(pod(), {"main": [Script(lasts=1, exit_code=5), Script(lasts=1, exit_code=6)]}, {9.0: delete()})
+
+    assert done.status("main", 0.5).last_state.terminated is None
+    assert done.status("main", 1.5).last_state.terminated.exit_code == 5
+    waiting = done.status("main", 3.0)
+    assert (waiting.state.waiting.reason, waiting.last_state.terminated.exit_code) == ("CrashLoopBackOff", 6)
+    ended = done.status("main")
+    assert (ended.state.terminated.exit_code, ended.last_state.terminated.exit_code) == (6, 5)
+
+
+def test_STATUS_7_started_and_ready_are_those_of_the_attempt():
+    main = container("main", startup_probe=PROBE, readiness_probe=PROBE)
+    done = run(
+        pod(main=[main]),
+        {"main": [Script(lasts=5, starts_up_after=0.5), Script(lasts=5, starts_up_after=1.5), Script()]},
+        {30.0: delete()},
+    )
+
+    flags = {t: (done.status("main", t).started, done.status("main", t).ready) for t in (0.5, 4, 5.5, 8, 12)}
+    assert flags == {
+        0.5: (False, False),
+        4: (True, True),
+        5.5: (False, False),
+        8: (True, True),
+        12: (False, False),
+    }
+
+
+def test_INIT_8_an_init_that_is_to_run_again_is_not_ready():
+    again = ContainerRestartRule("Restart", ContainerRestartRuleOnExitCodes("In", (0,)))
+    init = container("i", restart_policy="Never", restart_policy_rules=(again,))
+    done = run(pod(init=[init]), {"i": Script(lasts=1)}, {9.0: delete()})
+
+    assert done.status("i", 5.0).state.waiting.reason == "CrashLoopBackOff"
+    assert done.status("i", 5.0).ready is False
+
+
+def test_CORE_7_start_time_is_that_of_acceptance_for_good():
+    done = run(pod(), {"main": Script(lasts=1)}, {40.0: delete()}, prepare_failures=1)
+
+    assert {p.status.start_time for _, p in done.statuses} == {"2023-11-14T22:13:20Z"}
 
 
 def test_STATUS_11_every_instance_has_an_id_of_its_own():
@@ -160,3 +220,111 @@ def test_qos_class(requests, limits, expected):
     main = container("main", resources=ResourceRequirements(limits, requests))
 
     assert qos_class(pod(main=[main]).spec) == expected
+
+
+def test_COND_1_conditions_of_a_running_pod():
+    done = run(pod(), {}, {3.0: delete()})
+
+    assert {c.type: c.status for c in done.at(1.0).status.conditions} == {
+        "PodScheduled": "True",
+        "PodReadyToStartContainers": "True",
+        "Initialized": "True",
+        "ContainersReady": "True",
+        "Ready": "True",
+    }
+
+
+def test_COND_3_COND_6_conditions_of_a_pod_whose_init_failed():
+    done = run(pod(init=[container("i")], restart_policy="Never"), {"i": Script(lasts=1, exit_code=1)})
+
+    initialized = done.condition("Initialized")
+    assert (initialized.status, initialized.reason) == ("False", "ContainersNotInitialized")
+    assert done.condition("Ready").reason == "PodFailed"
+
+
+def test_COND_3_a_sidecar_that_is_down_again_before_the_sequence_is_over_is_incomplete():
+    done = run(
+        pod(init=[sidecar("s"), container("i")]),
+        {"s": [Script(lasts=1)] * 2 + [Script()], "i": Script(lasts=20)},
+        {30.0: delete()},
+    )
+
+    assert done.condition("Initialized", 0.5).message == "containers with incomplete status: [i]"
+    assert done.condition("Initialized", 5.0).message == "containers with incomplete status: [s i]"
+    assert done.condition("Initialized", 25.0).status == "True"
+
+
+def test_COND_3_initialized_is_sticky():
+    """A sidecar that restarts afterwards takes nothing back (RESTART-18, INIT-7)."""
+    done = run(
+        pod(init=[sidecar("s", startup_probe=PROBE)]),
+        {"s": [Script(lasts=3), Script(starts_up_after=inf)]},
+        {30.0: delete()},
+    )
+
+    assert done.condition("Initialized", 20.0).status == "True"
+    assert done.condition("ContainersReady", 20.0).message == "containers with unready status: [s]"
+
+
+def test_COND_5_COND_10_unready_containers_are_named_in_spec_order_without_inits():
+    done = run(
+        pod(
+            init=[container("i"), sidecar("s", readiness_probe=PROBE)],
+            main=[container(n, readiness_probe=PROBE) for n in "ba"],
+        ),
+        {n: Script(ready_after=inf) for n in "sba"} | {"i": Script(lasts=1)},
+        {9.0: delete()},
+        settings=KUBELET_GATE,
+    )
+
+    assert done.condition("ContainersReady", 5.0).message == "containers with unready status: [s b a]"
+
+
+def test_COND_7_each_readiness_gate_that_does_not_hold_is_named():
+    gates = (PodReadinessGate("a.example/x"), PodReadinessGate("b.example/y"))
+    done = run(
+        pod(readiness_gates=gates),
+        {},
+        {
+            3.0: lambda kubelet: kubelet.set_readiness_gate("default/p", "b.example/y", False),
+            9.0: delete(),
+        },
+    )
+
+    assert done.condition("Ready", 5.0).message == (
+        'corresponding condition of pod readiness gate "a.example/x" does not exist., '
+        'the status of pod readiness gate "b.example/y" is not "True", but False'
+    )
+    assert done.condition("b.example/y", 5.0).last_transition_time == "2023-11-14T22:13:23Z"
+
+
+def test_COND_8_ready_follows_the_containers_while_they_stop():
+    done = run(
+        pod(main=[container("a"), container("b")]),
+        {"a": Script(term_lasts=2), "b": Script(term_lasts=6)},
+        {3.0: delete()},
+    )
+
+    assert done.condition("Ready", 4.0).status == "True"
+    assert done.condition("Ready", 6.0).message == "containers with unready status: [a]"
+
+
+def test_PHASE_13_TERM_12_reason_and_message_come_with_the_phase_they_belong_to():
+    done = run(pod(active_deadline_seconds=3), {"main": Script(term_lasts=4)})
+
+    assert {(p.status.phase, p.status.reason) for _, p in done.statuses} == {
+        ("Running", None),
+        ("Failed", "DeadlineExceeded"),
+    }
+    assert done.condition("Ready", 4.0).reason == "PodFailed"  # COND-6
+
+
+def test_TMSG_4_a_message_is_cut_between_characters():
+    """A tenth of 12288 bytes is 1228, which is 409 whole characters of three bytes."""
+    names = [f"c{n}" for n in range(10)]
+    done = run(
+        pod(main=[container(n) for n in names], restart_policy="Never"),
+        {n: Script(lasts=1, message="€" * 999) for n in names},
+    )
+
+    assert done.status("c7").state.terminated.message == "€" * 409

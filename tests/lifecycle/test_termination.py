@@ -14,6 +14,40 @@ TERM, KILL = 15, 9
 IGNORES_TERM = Script(term_lasts=inf)
 
 
+@pytest.mark.parametrize("at", [0.0, 2.5, 4.0, 6.0, 8.5, 11.0, 20.0])
+def test_CORE_1_I9_a_deletion_at_any_moment_starts_nothing_and_ends_everything(at):
+    """Before the start, in postStart, between restarts, in back-off, in a probe kill's preStop."""
+    probe = Probe(period_seconds=1, failure_threshold=1)
+    hooked = sidecar("s", post_start=True, pre_stop=True, liveness_probe=probe)
+    done = run(
+        pod(init=[hooked, container("i")]),
+        {
+            "s": Script(post_start=HookScript(3), unhealthy_after=5, pre_stop=HookScript(2)),
+            "i": Script(lasts=1, exit_code=1),
+        },
+        {at: delete(4)},
+    )
+
+    assert all(t.at <= at for t in done.trace if t.what == "start")
+    assert done.times("removed")[0] <= at + 4 + 2
+    assert done.phase == "Failed"
+
+
+def test_TERM_9_deletion_while_preparing_is_retried_ends_at_once():
+    done = run(pod(), {}, {3.0: delete()}, prepare_failures=9)
+
+    assert done.times("removed") == [3.0]
+    assert done.order("start") == []
+
+
+def test_TERM_8_deletion_during_a_config_error_ends_at_once():
+    missing = Script(start_error=StartError("CreateContainerConfigError", "no"))
+    done = run(pod(), {"main": missing}, {3.0: delete()})
+
+    assert done.times("removed") == [3.0]
+    assert done.status("main").state.waiting.reason == "CreateContainerConfigError"
+
+
 def test_SIDE_38_worked_example():
     """G=30: preStops at once, the sidecars' signals in reverse order, one shared countdown."""
     done = run(
@@ -88,6 +122,48 @@ def test_SIDE_25_SIDE_33_a_sidecar_in_back_off_is_simply_dropped():
     assert done.times("start", "s") == [0.0, 1.0]
     assert done.times("removed") == [5.0]
     assert done.phase == "Succeeded"
+
+
+def test_SIDE_26_SIDE_27_pre_stops_run_at_once_and_only_the_signal_waits():
+    done = run(
+        pod(init=[sidecar("a", pre_stop=True), sidecar("b")], main=[container("m", pre_stop=True)]),
+        {"a": Script(pre_stop=HookScript(9)), "b": Script(term_lasts=1), "m": Script(term_lasts=2)},
+        {10.0: delete()},
+    )
+
+    assert done.times("preStop", "a") == done.times("preStop", "m") == [10.0]
+    assert (done.signals("m"), done.signals("b")) == ([(10.0, TERM)], [(12.0, TERM)])
+    assert done.signals("a") == [(19.0, TERM)]
+
+
+def test_SIDE_28_containers_that_do_not_run_count_as_stopped():
+    """A main and a later sidecar in back-off hold up no earlier sidecar."""
+    done = run(
+        pod(init=[sidecar("a"), sidecar("b")]),
+        {"b": Script(lasts=1), "main": Script(lasts=1)},
+        {5.0: delete()},
+    )
+
+    assert done.signals("a") == [(5.0, TERM)]
+
+
+def test_SIDE_32_an_earlier_sidecar_still_waits_for_the_mains_when_a_later_one_died():
+    done = run(
+        pod(init=[sidecar("a"), sidecar("b")]),
+        {"b": Script(lasts=6, exit_code=1), "main": Script(term_lasts=5)},
+        {4.0: delete()},
+    )
+
+    assert done.signals("a") == [(9.0, TERM)]
+
+
+def test_SIDE_36_the_deadline_stops_everything_in_order():
+    done = run(
+        pod(init=[sidecar("a"), sidecar("b")], active_deadline_seconds=6),
+        {"main": Script(term_lasts=3), "b": Script(term_lasts=2)},
+    )
+
+    assert [done.signals(n)[0][0] for n in ("main", "b", "a")] == [6.0, 9.0, 11.0]
 
 
 def test_SIDE_29_deletion_during_init_signals_the_init_and_the_last_sidecar_together():
@@ -169,6 +245,17 @@ def test_TERM_4_a_second_deletion_never_lengthens_the_grace():
     assert done.signals("main") == [(5.0, TERM), (9.0, KILL)]
 
 
+@pytest.mark.parametrize(
+    ("grace", "gone_at"), [(2**31, "2091-12-03T01:27:33Z"), (2**63 - 1, "9999-12-31T23:59:59Z")]
+)
+def test_TERM_4_a_huge_grace_is_only_a_long_one(grace, gone_at):
+    """And can be shortened like any other; RFC 3339 ends with the year 9999."""
+    done = run(pod(), {"main": IGNORES_TERM}, {5.0: delete(grace), 6.0: delete(4)})
+
+    assert done.at(5.5).metadata.deletion_timestamp == gone_at
+    assert done.signals("main") == [(5.0, TERM), (10.0, KILL)]
+
+
 def test_TERM_4_a_deletion_shortens_a_completion_under_way():
     done = run(
         pod(init=[sidecar("s")], grace=60, restart_policy="Never"),
@@ -178,6 +265,59 @@ def test_TERM_4_a_deletion_shortens_a_completion_under_way():
 
     assert done.signals("s") == [(5.0, TERM), (15.0, KILL)]
     assert done.phase == "Succeeded"
+
+
+def test_TERM_4_a_shorter_grace_frees_the_sidecars_that_wait():
+    """SIDE-31 with the new deadline: order is given up when it comes."""
+    done = run(
+        pod(init=[sidecar("a"), sidecar("b")], grace=60),
+        {"main": IGNORES_TERM, "a": IGNORES_TERM, "b": IGNORES_TERM},
+        {5.0: delete(), 10.0: delete(1)},
+    )
+
+    assert done.signals("main") == [(5.0, TERM), (11.0, KILL)]
+    assert done.signals("a") == done.signals("b") == [(11.0, TERM), (13.0, KILL)]
+
+
+def test_TERM_3_completion_takes_the_specs_grace_and_deletion_its_own():
+    done = run(
+        pod(init=[sidecar("s")], grace=7, restart_policy="Never"),
+        {"main": Script(lasts=1), "s": IGNORES_TERM},
+    )
+    deleted = run(pod(grace=7), {"main": IGNORES_TERM}, {1.0: delete(20)})
+
+    assert done.signals("s") == [(1.0, TERM), (8.0, KILL)]
+    assert deleted.signals("main") == [(1.0, TERM), (21.0, KILL)]
+
+
+@pytest.mark.parametrize(
+    ("script", "code"),
+    [(Script(), 143), (IGNORES_TERM, 137), (Script(term_exit_code=3), 3), (Script(term_exit_code=0), 0)],
+)
+def test_TERM_15_exit_codes_are_reported_as_they_are(script, code):
+    done = run(pod(grace=3), {"main": script}, {1.0: delete()})
+
+    assert done.status("main").state.terminated.exit_code == code
+    assert done.phase == ("Succeeded" if code == 0 else "Failed")
+
+
+def test_TERM_14_everything_is_released_once_when_the_last_process_is_gone():
+    done = run(
+        pod(init=[sidecar("s")], restart_policy="Never"),
+        {"main": Script(lasts=2), "s": Script(term_lasts=3)},
+    )
+
+    assert done.times("removed") == [5.0]
+    assert done.condition("PodReadyToStartContainers").status == "False"  # COND-9
+
+
+def test_a_deletion_of_a_finished_pod_changes_nothing():
+    done = run(
+        pod(restart_policy="Never"), {"main": Script(lasts=1)}, {1.0: delete(), 2.0: delete(0), 3.0: delete()}
+    )
+
+    assert done.phase == "Succeeded"
+    assert done.times("removed") == [1.0]
 
 
 def test_TERM_6_mains_stop_in_parallel():
@@ -273,6 +413,18 @@ def test_HOOK_4_a_hanging_post_start_is_cancelled_by_deletion():
     assert done.times("removed") == [3.0]
 
 
+def test_HOOK_4_a_cancelled_post_start_has_not_failed():
+    """It was given up by us, so neither the status nor an event calls it an error."""
+    done = run(
+        pod(main=[container("main", post_start=True)]),
+        {"main": Script(post_start=HookScript(inf), term_lasts=5)},
+        {3.0: delete()},
+    )
+
+    assert done.status("main", 4.0).state.waiting.reason == "ContainerCreating"
+    assert "FailedPostStartHook" not in done.reasons("main")
+
+
 def test_HOOK_5_pre_stop_does_not_run_after_a_self_exit():
     done = run(
         pod(main=[container("main", pre_stop=True)], restart_policy="Never"), {"main": Script(lasts=2)}
@@ -289,6 +441,39 @@ def test_HOOK_5_pre_stop_does_not_run_at_grace_0():
 
     assert done.times("preStop", "s") == []
     assert done.signals("s") == [(2.0, TERM), (4.0, KILL)]
+
+
+def test_HOOK_7_the_signal_waits_for_pre_stop():
+    done = run(
+        pod(main=[container("main", pre_stop=True)]),
+        {"main": Script(pre_stop=HookScript(6))},
+        {10.0: delete()},
+    )
+
+    assert (done.times("preStop", "main"), done.signals("main")) == ([10.0], [(16.0, TERM)])
+
+
+def test_HOOK_6_pre_stop_consumes_the_grace():
+    done = run(
+        pod(main=[container("main", pre_stop=True)], grace=10),
+        {"main": Script(pre_stop=HookScript(6), term_lasts=inf)},
+        {10.0: delete()},
+    )
+
+    assert done.signals("main") == [(16.0, TERM), (20.0, KILL)]
+
+
+def test_HOOK_5_pre_stop_runs_once_when_a_deletion_comes_during_it():
+    """A probe kill's preStop goes on; the deletion's grace only limits it (PROBE-31)."""
+    probe = Probe(period_seconds=1, failure_threshold=1)
+    done = run(
+        pod(main=[container("main", liveness_probe=probe, pre_stop=True)]),
+        {"main": Script(unhealthy_after=2, pre_stop=HookScript(20), term_lasts=inf)},
+        {4.0: delete(5)},
+    )
+
+    assert done.times("preStop", "main") == [2.0]
+    assert done.signals("main") == [(9.0, TERM), (11.0, KILL)]
 
 
 def test_HOOK_6_pre_stop_is_given_up_at_the_end_of_the_grace():
@@ -377,3 +562,10 @@ def test_a_start_that_fails_while_the_pod_ends_leaves_nothing_behind():
 
     assert done.times("startError", "main") == [0.0, 10.0]
     assert done.phase == "Failed"
+
+
+def test_SIDE_33_a_sidecar_that_was_not_started_yet_never_is():
+    done = run(pod(init=[container("i"), sidecar("s")]), {"i": Script(term_lasts=2)}, {1.0: delete()})
+
+    assert done.order("start") == ["i"]
+    assert done.status("s").state.waiting.reason == "PodInitializing"

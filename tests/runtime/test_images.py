@@ -28,7 +28,7 @@ from minikubelet.api.pod import (
     VolumeMount,
 )
 from minikubelet.runtime import images, well_known_images
-from minikubelet.runtime.images import ImageResolver, UnresolvedImage, base_name, reference_forms
+from minikubelet.runtime.images import ImageResolver, UnresolvedImage, base_name, reference_forms, ways_out
 
 
 class Host:
@@ -187,19 +187,40 @@ def test_the_refusal_names_what_was_tried_and_the_stanza(host: Host) -> None:
     message = str(caught.value)
     assert "redis-server is not on PATH" in message
     assert f"no entry in {host.root}/images.yaml" in message
-    assert "\n    redis:7:\n      entrypoint: [redis-server]\n" in message
-    assert "--image 'redis=redis-server'" in message
+    advice = ways_out([caught.value])
+    assert "\n    redis:7:\n      entrypoint: [redis-server]\n" in advice
+    assert "--image 'redis=redis-server'" in advice
 
 
 def test_the_stanza_that_is_proposed_works(host: Host) -> None:
     """What the refusal prints can be pasted."""
     with pytest.raises(UnresolvedImage) as caught:
         host.resolver().resolve(container("ghcr.io/acme/app:2@sha256:12", args=("--serve",)))
-    stanza = str(caught.value).split("\n\n")[1]
+    with pytest.raises(UnresolvedImage) as other:
+        host.resolver().resolve(container("db"))
+    stanzas = ways_out([caught.value, other.value, caught.value]).split("\n\n")[1]
 
-    resolver = host.resolver(images=stanza)
+    resolver = host.resolver(images=stanzas)
 
     assert resolver.resolve(container("ghcr.io/acme/app:2@sha256:12", args=("-x",))).argv == ("PROGRAM", "-x")
+    assert resolver.resolve(container("db:3")).argv == ("PROGRAM",)
+    assert stanzas.count("app:2:") == 1
+
+
+def test_a_program_that_is_nowhere_is_known_to_be(host: Host) -> None:
+    host.has("here")
+    host.write("dir/supplied", "")
+    (host.root / "dir" / "supplied").chmod(0o755)
+    resolver = host.resolver(images="app: {pathPrefix: dir}")
+    app = container("app", "here")
+    mounted = attrs.evolve(app, volume_mounts=(VolumeMount("v", "/data"),), working_dir="/data")
+
+    def lacks(program: str, container: Container = app) -> bool:
+        return resolver.lacks_program(program, container, resolver.resolve(container))
+
+    assert [lacks("here"), lacks("/opt/bin/supplied"), lacks("$(PROGRAM)")] == [False, False, False]
+    assert [lacks("nowhere"), lacks("/opt/bin/nowhere"), lacks("./run")] == [True, True, True]
+    assert [lacks("/data/run", mounted), lacks("./run", mounted)] == [False, False]
 
 
 # ------------------------------------------------------------------ references and patterns

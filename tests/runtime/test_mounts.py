@@ -34,7 +34,8 @@ from minikubelet.runtime.mounts import (
     mount_support,
     was_executed,
 )
-from minikubelet.runtime.process import User
+from minikubelet.runtime.spawn import User
+from minikubelet.runtime.security import Security
 
 NOBODY = 65534
 PR_SET_DUMPABLE = 4
@@ -492,7 +493,7 @@ def test_local_6_the_program_can_run_as_another_user(machine: Machine) -> None:
     with machine.make(Mount(machine.volume, "/mk-data")) as namespace:
         seen = []
         for user in (User(1234, 2345), User(1234, 2345, (3456, 4567))):
-            command = namespace.command(["cat", "/proc/self/status"], "/", user)
+            command = namespace.command(["cat", "/proc/self/status"], "/", Security(user).setpriv)
             status = subprocess.run(command, capture_output=True, text=True, check=True).stdout
             fields = dict(line.split(":\t", 1) for line in status.splitlines())
             seen.append((fields["Uid"].split()[0], fields["Gid"].split()[0], fields["Groups"].split()))
@@ -600,9 +601,9 @@ def test_what_a_machine_does_not_allow_is_found_out_and_told(
     def missing(name: str) -> str:
         raise MountError(f"{name} is not installed")
 
-    monkeypatch.setattr(mounts, "_tool", missing)
+    monkeypatch.setattr(mounts, "find_tool", missing)
     support = mount_support.__wrapped__(tmp_path)
-    message = cannot_honour(Mount(tmp_path, "/data"), support)
+    message = cannot_honour(Mount(tmp_path, "/data"), support.reason)
 
     assert support.kind == "none"
     assert "unshare is not installed" in message

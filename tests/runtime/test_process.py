@@ -14,19 +14,13 @@ import attrs
 import pytest
 import trio
 
-from minikubelet.runtime import process
+from minikubelet.runtime import spawn as spawn_module
 from minikubelet.runtime.logs import ContainerLog
-from minikubelet.runtime.process import (
-    MARKER,
-    Command,
-    CommandResult,
-    LocalProcess,
-    Reaper,
-    User,
-    run_command,
-    spawn,
-)
+from minikubelet.runtime.proc import MARKER, children_of
+from minikubelet.runtime.process import Command, CommandResult, LocalProcess, run_command
 from minikubelet.runtime.reactor import Reactor
+from minikubelet.runtime.reaper import Reaper
+from minikubelet.runtime.spawn import User, spawn
 
 ENV = {"PATH": os.environ["PATH"]}
 PATIENCE = 20.0
@@ -168,7 +162,7 @@ def exists(pid: int) -> bool:
 
 def children() -> set[int]:
     threads = map(int, os.listdir("/proc/self/task"))
-    return set(process._children(os.getpid(), threads))
+    return set(children_of(os.getpid(), threads))
 
 
 # ------------------------------------------------------------------ exit codes
@@ -267,12 +261,12 @@ def test_descriptors_of_the_supervisor_are_not_inherited(supervisor: Supervisor)
     """Not even those that it was itself started with."""
     foreign = os.open("/dev/zero", os.O_RDONLY)
     os.set_inheritable(foreign, True)
-    process._foreign_fds.cache_clear()
+    spawn_module._foreign_fds.cache_clear()
     try:
         said = supervisor.run_shell("ls -l /proc/$$/fd").said("stdout")
     finally:
         os.close(foreign)
-        process._foreign_fds.cache_clear()
+        spawn_module._foreign_fds.cache_clear()
 
     assert b"/dev/zero" not in said
     assert len(said.splitlines()) == 1 + 3

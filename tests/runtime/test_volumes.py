@@ -25,6 +25,7 @@ from minikubelet.api.pod import (
     HostPathVolumeSource,
     KeyToPath,
     ObjectFieldSelector,
+    PersistentVolumeClaimVolumeSource,
     Pod,
     PodSecurityContext,
     PodSpec,
@@ -112,6 +113,47 @@ def test_other_users_of_the_machine_cannot_read_volumes(tmp_path: Path) -> None:
     prepare_one(Volume("v", secret=SecretVolumeSource("s")), tmp_path, SECRET)
 
     assert mode_of(tmp_path / "volumes") == 0o700
+
+
+# ------------------------------------------------------------------ claims
+
+
+def claim(name: str, **options: bool) -> Volume:
+    return Volume("v", persistent_volume_claim=PersistentVolumeClaimVolumeSource(name, **options))
+
+
+def test_pods_that_name_a_claim_share_a_directory_that_outlives_them(tmp_path: Path) -> None:
+    first, second = tmp_path / "pod-1", tmp_path / "pod-2"
+    place = prepare_one(claim("data"), first)
+    (place / "row").write_text("1")
+
+    remove_volumes(pod_with(claim("data")), first)
+
+    assert files_in(prepare_one(claim("data"), second)) == {"row": b"1"}
+    assert mode_of(place) == 0o777
+    assert os.listdir(prepare_one(claim("other"), second)) == []
+
+
+def test_a_claim_is_writable_unless_it_says_otherwise(tmp_path: Path) -> None:
+    container = Container("main", volume_mounts=(VolumeMount("v", "/data"),))
+    for options, expected in (({}, False), ({"read_only": True}, True)):
+        pod = pod_with(claim("data", **options), containers=(container,))
+
+        (mount,) = container_mounts(pod, container, prepare(pod, tmp_path), {})
+
+        assert mount.read_only is expected
+
+
+def test_a_claim_does_not_lead_out_of_the_run_directory(tmp_path: Path) -> None:
+    with pytest.raises(PrepareError, match="must not"):
+        prepare_one(claim("../../../x"), tmp_path)
+
+
+def test_an_ephemeral_volume_is_an_empty_directory_of_the_pod(tmp_path: Path) -> None:
+    place = prepare_one(Volume("v", ephemeral={"volumeClaimTemplate": {"spec": {}}}), tmp_path)
+
+    assert tmp_path / "volumes" / "v" == place
+    assert mode_of(place) == 0o777
 
 
 # ------------------------------------------------------------------ configMap, secret
