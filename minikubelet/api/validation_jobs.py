@@ -246,6 +246,7 @@ def validate_controller(
     """A Deployment, ReplicaSet, StatefulSet, DaemonSet or ReplicationController; `spec` is plain data."""
     found = list(validate_meta(meta, name=dns_label if kind == "StatefulSet" else dns_subdomain))
     found += at_least(0, "spec.replicas", spec.get("replicas"))
+    found += _validate_roll_out(kind, spec)
     if template is None:
         return [*found, ("spec.template", required())]
     found += _validate_selector(kind, spec.get("selector"), template)
@@ -259,6 +260,30 @@ def validate_controller(
     start = (spec.get("ordinals") or {}).get("start")
     found += at_least(0, "spec.ordinals.start", start)
     return found
+
+
+def _validate_roll_out(kind: str, spec: Mapping[str, Any]) -> Complaints:
+    """There is none here, but a fault in it is worth knowing before the cluster tells."""
+    for field in ("minReadySeconds", "revisionHistoryLimit"):
+        yield from at_least(0, f"spec.{field}", spec.get(field))
+    ready = spec.get("minReadySeconds", 0)
+    if (progress := spec.get("progressDeadlineSeconds")) is not None and progress <= ready:
+        yield "spec.progressDeadlineSeconds", invalid(progress, "must be greater than minReadySeconds")
+    field = "strategy" if kind == "Deployment" else "updateStrategy"
+    strategy: Mapping[str, Any] = spec.get(field) or {}
+    if strategy.get("type"):
+        other = "Recreate" if kind == "Deployment" else "OnDelete"
+        yield from one_of(f"spec.{field}.type", strategy["type"], (other, "RollingUpdate"))
+        if strategy["type"] == "Recreate" and "rollingUpdate" in strategy:
+            why = "may not be specified when strategy `type` is 'Recreate'"
+            yield f"spec.{field}.rollingUpdate", forbidden(why)
+    steps = strategy.get("rollingUpdate") or {}
+    if kind == "Deployment" and all(steps.get(f) in (0, "0%") for f in ("maxSurge", "maxUnavailable")):
+        why = "may not be 0 when `maxSurge` is 0"
+        yield f"spec.{field}.rollingUpdate.maxUnavailable", invalid(steps["maxUnavailable"], why)
+    if spec.get("podManagementPolicy"):
+        policies = ("OrderedReady", "Parallel")
+        yield from one_of("spec.podManagementPolicy", spec["podManagementPolicy"], policies)
 
 
 def _validate_selector(

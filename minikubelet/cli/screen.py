@@ -282,7 +282,7 @@ def crash_loop_text(record: PodRecord, now: float) -> str | None:
         start = next_start(record, name)
         if start is not None and start > now:
             run = record.containers[name].run
-            why = f" after exit {exit_text(run.exit_code)}" if run and run.exit_code is not None else ""
+            why = f" (exit {exit_text(run.exit_code)})" if run and run.exit_code is not None else ""
             held.append(f"{name} starts again in {human_duration(ceil(start - now))}{why}")
     return ", ".join(held) or None
 
@@ -516,10 +516,11 @@ class TextScreen:
         mark, style = ("!", YELLOW) if is_warning else ("*", DIM)
         head = f"{label} {mark} "
         lines = [head + line for line in text.splitlines()]
+        stamp = self._stamp()
         if self._block is not None:
             tamed = [tame(line, color=False) for line in lines]
-            lines = [part for line in tamed for part in wrap(line, self._block.size[0] + 1, len(head))]
-        stamp = self._stamp()
+            width = self._block.size[0] + 1 - len(stamp)
+            lines = [part for line in tamed for part in wrap(line, width, len(head))]
         painted = [f"{stamp}{self._paint(style, line)}\n" for line in lines]
         self.writer.write("".join(painted).encode(errors="backslashreplace"))
 
@@ -594,7 +595,7 @@ class TextScreen:
             self._block.lines = ()
         now = self._wall()
         failures = failure_lines(pods, self._lines.tail, lambda *place: self._killed.get(place, ""))
-        failures += job_failure_lines(jobs)
+        failures += job_failure_lines(jobs, pods, self._lines.tail)
         lines = [*failures, *result_lines(pods, jobs, now)]
         if self._look.terminal:
             lines = [tame(line, color=False) for line in lines]

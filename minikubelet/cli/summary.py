@@ -95,8 +95,13 @@ def failure_lines(
     return lines
 
 
-def job_failure_lines(jobs: Sequence[Job]) -> list[str]:
-    """For each Job that failed: by what rule."""
+def job_failure_lines(
+    jobs: Sequence[Job], pods: Sequence[Pod] = (), tail: Callable[[str, str], list[bytes]] | None = None
+) -> list[str]:
+    """For each Job that failed: by what rule, and what kept crashing in the pods that went with it.
+
+    With restartPolicy OnFailure a failed Job deletes its pods (JOB-12), so that they did not fail themselves.
+    """
     lines = []
     for job in jobs:
         for condition in job.status.conditions if job.status else ():
@@ -104,7 +109,26 @@ def job_failure_lines(jobs: Sequence[Job]) -> list[str]:
                 name = job.key if _namespaces(jobs) else job.metadata.name
                 why = ": ".join(filter(None, (condition.reason, condition.message)))
                 lines += ["", f"Job {name} failed: {why}"]
+                crashed = [line for pod in _deleted_pods(job, pods) for line in _crashes(pod, tail)]
+                lines += crashed[: MOST_FAILURES * 5]
     return lines
+
+
+def _deleted_pods(job: Job, pods: Sequence[Pod]) -> Iterator[Pod]:
+    for pod in pods:
+        owners = {owner.uid for owner in pod.metadata.owner_references}
+        if pod.metadata.deletion_timestamp and job.metadata.uid in owners:
+            yield pod
+
+
+def _crashes(pod: Pod, tail: Callable[[str, str], list[bytes]] | None) -> Iterator[str]:
+    for status in _judged(pod):
+        last = status.last_state.terminated
+        if last is not None and last.exit_code != 0:
+            times = f"restarted {status.restart_count} time{'s' * (status.restart_count > 1)}"
+            yield f"  {pod.metadata.name}/{status.name}: {times}, before that {termination_text(last)}"
+            said = tail(pod.key, status.name) if tail else []
+            yield from (f"    | {line.decode(errors='replace')}" for line in said)
 
 
 def _failure(

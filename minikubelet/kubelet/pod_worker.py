@@ -185,7 +185,8 @@ class PodWorker:
 
         def done(answer: ProbeAnswer) -> None:
             self._forget(name, kind)
-            self.observe(ProbeAnswered(name, attempt, kind, answer.result, answer.output, answer.warning))
+            result, output, warning, delay = answer.result, answer.output, answer.warning, answer.delay
+            self.observe(ProbeAnswered(name, attempt, kind, result, output, warning, delay))
 
         self._remember(name, kind, self._processes[name].ask_probe(kind, probe, done))
 

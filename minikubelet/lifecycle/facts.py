@@ -83,6 +83,8 @@ class ProbeAnswered:
     output: str = ""
     warning: str | None = None
     "PROBE-24: a success with a reservation, told as event ProbeWarning."
+    delay: float = 0.0
+    "Seconds that it was begun later than asked for; the period counts from the beginning (PROBE-4)."
 
 
 @attrs.frozen

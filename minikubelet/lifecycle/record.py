@@ -428,7 +428,7 @@ def _probe_asked(run: ContainerRun, kind: ProbeKind, now: float) -> ContainerRun
 def _probe_answered(run: ContainerRun, fact: ProbeAnswered) -> ContainerRun:
     """PROBE-12: a verdict changes only after enough equal answers; PROBE-19: errors change nothing."""
     state = run.probes[fact.kind]
-    streak, verdict, due_at = state.streak, state.verdict, state.due_at
+    streak, verdict, due_at = state.streak, state.verdict, state.due_at + fact.delay
     if fact.result == "success":
         streak = max(streak, 0) + 1
         if streak >= state.probe.success_threshold:

@@ -33,10 +33,8 @@ def keep_running(record: PodRecord, clock: Clock) -> Iterator[Action]:
             yield PreparePod()
         return
     for container in record.spec.init_containers:
-        passed = container.name in record.passed
-        if not passed or container.name in record.spec.sidecars:  # INIT-6
-            yield from keep(record, container, clock)
-        if not passed:
+        yield from keep(record, container, clock)
+        if container.name not in record.passed:
             yield from _pass(record, container)
             return
     held_up = False

@@ -1,7 +1,8 @@
 """On the way down: order and one shared grace (TERM-*, SIDE-26..38).
 
 Everyone is asked to stop at the same moment and runs its preStop at once; only the *signal* of a
-sidecar waits for its turn. When the grace is over the order is abandoned.
+sidecar waits for its turn. When the grace is over the order is abandoned, and it is over from the
+beginning when all containers are restarted in place (RESTART-15).
 """
 
 from collections.abc import Iterator
@@ -41,8 +42,7 @@ def _take_down(record: PodRecord, container: Container, clock: Clock, *, its_tur
         yield StopContainer(container.name, run.attempt, "pod", grace)
     else:
         yield from due_probes(container.name, run, clock)  # SIDE-35
-        ordered = its_turn or not record.ending.is_final  # RESTART-15
-        yield from stop(record, container, run, clock, its_turn=ordered)
+        yield from stop(record, container, run, clock, its_turn=its_turn)
 
 
 def stop(

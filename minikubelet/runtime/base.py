@@ -50,6 +50,8 @@ class ProbeAnswer:
     result: ProbeResult
     output: str = ""
     warning: str | None = None
+    delay: float = 0.0
+    "Seconds from `ask_probe` to the beginning of the attempt: not none while the slow libraries load."
 
 
 @attrs.frozen

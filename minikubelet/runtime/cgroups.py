@@ -22,7 +22,7 @@ CPU_PERIOD = 100_000
 "Microseconds; `QuotaPeriod` of the kubelet, and its smallest quota is 1000 (`MilliCPUToQuota`)."
 MINIMUM_QUOTA = 1000
 
-ADVICE = "`systemd-run --scope -p Delegate=yes minikubelet run ...` (--user, unless you are root) changes that"
+ADVICE = "`systemd-run --scope -p Delegate=yes minikubelet run ...` (--user, unless as root) changes that"
 
 
 # ------------------------------------------------------------------ what limits are

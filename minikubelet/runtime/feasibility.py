@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 
 def faults(manifest: Manifest, images: ImageResolver, isolation: Isolation | None = None) -> list[FieldError]:
-    """Images that nobody can resolve, mounts that cannot be honoured here, and ports that clash in a pod."""
+    """Images that nobody can resolve, and mounts and sandboxes that cannot be honoured here."""
     isolation = isolation or isolation_for(manifest, "auto")
-    found = port_faults(manifest)
+    found: list[FieldError] = []
     for spec, origin in pod_specs(manifest):
         found += _mount_faults(spec, origin, isolation)
         found += _sandbox_faults(spec, origin, isolation)
@@ -58,6 +58,8 @@ def remarks(manifest: Manifest, isolation: Isolation | None = None) -> list[Noti
     for spec, origin, tier in tiers:
         if not tier.keeps_processes_in(spec):
             found += [Notice(str(danger)) for danger in _dangers(spec, origin)]
+    # VALID-18: told, not refused, for what a containerPort declares need not be listened on.
+    found += [Notice(str(fault)) for fault in port_faults(manifest)]
     found += [notice for notice in port_notices(manifest) if not set(alone).issuperset(notice.objects)]
     if manifest.services:
         from minikubelet.runtime.services import service_notices
@@ -189,7 +191,7 @@ def _dangers(spec: PodSpec, origin: Origin) -> Iterator[FieldError]:
                 yield origin.error(
                     place,
                     f"danger: `{found[0].strip()}` reaches every such process that this user has on this "
-                    "machine, not only the pod's own",
+                    "machine, not only the pod's own; --isolation pod keeps it in",
                 )
 
 

@@ -38,6 +38,7 @@ from minikubelet.runtime.environment import (
     probe_exec_argv,
     this_node,
 )
+from minikubelet.runtime.guard import Guard
 from minikubelet.runtime.hosts import HOSTS_PATH, has_own_hosts, write_hosts
 from minikubelet.runtime.images import ImageResolver, Resolution
 from minikubelet.runtime.isolation import Isolation, Tier, has_read_only_root
@@ -128,6 +129,7 @@ class LocalRuntime:
             self._isolation = attrs.evolve(self._isolation, with_names=discovery.wants_names)
         self._output = output
         self._notice = notice
+        self._guard = Guard(self.run_dir)
         self._reactor = Reactor()
         self._reaper = Reaper(self._reactor)
         self._sandboxes = Sandboxes(self._reaper.run_as_parent)
@@ -211,7 +213,7 @@ class LocalRuntime:
             process = LocalProcess.start(
                 self._reaper,
                 argv,
-                container_id=container_id,
+                container_id=f"{self.run_dir.name}/{container_id}",
                 env=place.env,
                 cwd=place.working_dir,
                 log=log,
@@ -366,6 +368,7 @@ class LocalRuntime:
         self._sandboxes.close()
         self._reactor.close()
         rmtree(self.run_dir, ignore_errors=True)
+        self._guard.close()
 
 
 class _Instance:
@@ -393,11 +396,15 @@ class _Instance:
         return self._tasks.start(work)
 
     def ask_probe(self, kind: ProbeKind, probe: Probe, done: Callable[[ProbeAnswer], None]) -> Cancel:
+        asked_at = time.monotonic()
+
         async def work() -> None:
             from minikubelet.runtime.handlers import perform_probe
 
+            delay = time.monotonic() - asked_at
             self._enter_network(probe)
-            done(await perform_probe(kind, probe, self._container, run_exec=self._run_probe_command))
+            answer = await perform_probe(kind, probe, self._container, run_exec=self._run_probe_command)
+            done(attrs.evolve(answer, delay=delay))
 
         return self._tasks.start(work)
 

@@ -11,6 +11,7 @@ has a loopback interface and no way out.
 """
 
 import _socket
+import errno
 import marshal
 import os
 import signal
@@ -324,28 +325,35 @@ class _Channel:
         try:
             sent = self._end.sendmsg([message], rights)
             self._end.sendall(message[sent:])
-        except BrokenPipeError:
-            raise OSError(0, "the holder of the sandbox is gone") from None
+        except ConnectionError:
+            raise _gone() from None
 
     def _receive(self) -> tuple[Sequence[Any], int | None]:
-        head, ancillary, _, _ = self._end.recvmsg(4, _socket.CMSG_SPACE(4), _socket.MSG_CMSG_CLOEXEC)
         fd = None
+        try:
+            head, ancillary, _, _ = self._end.recvmsg(4, _socket.CMSG_SPACE(4), _socket.MSG_CMSG_CLOEXEC)
+        except ConnectionError:
+            raise _gone() from None
         for _, _, data in ancillary:
             (fd,) = struct.unpack("i", data)
         if len(head) < 4:
-            raise OSError(0, "the holder of the sandbox is gone")
+            raise _gone()
         (left,) = struct.unpack("I", head)
         body = b""
         while len(body) < left:
             piece = self._end.recv(left - len(body))
             if not piece:
-                raise OSError(0, "the holder of the sandbox is gone")
+                raise _gone()
             body += piece
         answer: Sequence[Any] = marshal.loads(body)
         return answer, fd
 
     def close(self) -> None:
         self._end.close()
+
+
+def _gone() -> OSError:
+    return OSError(errno.ESRCH, "the holder of the sandbox is gone", "sandbox")
 
 
 # ------------------------------------------------------------------ what this machine allows

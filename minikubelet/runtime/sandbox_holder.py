@@ -409,8 +409,11 @@ def main() -> None:
     NOT_DEFAULT.extend(n for n in _signal.valid_signals() if _signal.getsignal(n) != _signal.SIG_DFL)
     die_with_parent()
     set_name(b"minikubelet-pod")
-    for fd in (channel, supervisor):
-        os.set_inheritable(fd, False)
+    for fd in map(int, os.listdir("/proc/self/fd")):
+        try:
+            os.set_inheritable(fd, fd <= 2)  # also what minikubelet was started with
+        except OSError:
+            pass  # it served to list the directory
     Holder(Channel(channel), supervisor).serve()
 
 

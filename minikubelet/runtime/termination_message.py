@@ -36,9 +36,9 @@ class TerminationMessage:
         return self.path != DEFAULT_PATH or any(DEFAULT_PATH in word for word in words)
 
     def renew(self) -> None:
-        """A fresh empty file that the container may write whoever it runs as."""
-        self.file.unlink(missing_ok=True)
-        fd = os.open(self.file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        """An empty file that the container may write whoever it runs as; the same one for every instance,
+        since the mount namespace that is kept over restarts has it mounted."""
+        fd = os.open(self.file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
         os.fchmod(fd, 0o666)
         os.close(fd)
 

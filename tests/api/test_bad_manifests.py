@@ -50,6 +50,14 @@ def job(spec="", restart_policy="Never", metadata="name: j"):
     return "\n".join(lines) + "\n"
 
 
+def controller(fields, kind="Deployment"):
+    """A controller with more fields."""
+    template = "{metadata: {labels: {a: b}}, spec: {containers: [{name: c}]}}"
+    lines = [f"apiVersion: apps/v1\nkind: {kind}\nmetadata: {{name: d}}\nspec:"]
+    lines += ["  selector: {matchLabels: {a: b}}", f"  template: {template}", f"  {fields}"]
+    return "\n".join(lines) + "\n"
+
+
 # field path, part of the message, text; § marks the place that the fault is told at
 FORM = [
     ("spec.containers[0].comand", 'did you mean "command"?', pod("§comand: [x]")),
@@ -181,6 +189,14 @@ SENSE = [
     ("spec.securityContext.fsGroupChangePolicy", "Unsupported value", pod(spec="securityContext: {fsGroupChangePolicy: §x}")),
     ("spec.securityContext.sysctls[0].name", "name of a kernel parameter", pod(spec="securityContext: {sysctls: [{name: §A B, value: x}]}")),
     ("spec.containers[0].securityContext.allowPrivilegeEscalation", "`privileged` to true", pod("securityContext: {privileged: true, allowPrivilegeEscalation: §false}")),
+    ("spec.strategy.type", 'supported values: "Recreate", "RollingUpdate"', controller("strategy: {type: §Rolling}")),
+    ("spec.strategy.rollingUpdate", "Forbidden", controller("strategy: {type: Recreate, §rollingUpdate: {maxSurge: 1}}")),
+    ("spec.strategy.rollingUpdate.maxUnavailable", "may not be 0", controller("strategy: {rollingUpdate: {maxSurge: 0%, maxUnavailable: §0}}")),
+    ("spec.progressDeadlineSeconds", "greater than minReadySeconds", controller("minReadySeconds: 5\n  progressDeadlineSeconds: §5")),
+    ("spec.minReadySeconds", "greater than or equal to 0", controller("minReadySeconds: §-1", "DaemonSet")),
+    ("spec.updateStrategy.type", 'supported values: "OnDelete", "RollingUpdate"', controller("updateStrategy: {type: §Recreate}", "DaemonSet")),
+    ("spec.podManagementPolicy", 'supported values: "OrderedReady", "Parallel"', controller("podManagementPolicy: §Ordered", "StatefulSet")),
+    ("spec.selector.matchExpressions[0].values", "may not be specified", controller("replicas: 1").replace("matchLabels: {a: b}", "matchExpressions: [{key: a, operator: Exists, §values: [b]}]")),
     ("spec.containers[0].securityContext.procMount", "Unsupported value", pod("securityContext: {procMount: §x}")),
 ]  # fmt: skip
 

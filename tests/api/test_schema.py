@@ -171,3 +171,37 @@ spec:
     )
 
     assert load(["-"], stdin=io.StringIO(text)).notices == ()
+
+
+def test_a_job_that_names_the_usual_controller_needs_no_notice():
+    text = """\
+apiVersion: batch/v1
+kind: Job
+metadata: {name: j}
+spec:
+  managedBy: kubernetes.io/job-controller
+  template: {spec: {restartPolicy: Never, containers: [{name: c}]}}
+"""
+
+    assert load(["-"], stdin=io.StringIO(text)).notices == ()
+    (notice,) = load(["-"], stdin=io.StringIO(text.replace("kubernetes.io/job-", "acme.io/"))).notices
+    assert str(notice) == "Job default/j: managedBy ignored: nobody else could run it"
+
+
+def test_volumes_that_need_storage_are_directories_and_say_so():
+    text = (
+        POD.split("spec:")[0] % "p"
+        + """
+spec:
+  containers: [{name: c}]
+  volumes:
+  - {name: a, persistentVolumeClaim: {claimName: data}}
+  - {name: b, ephemeral: {volumeClaimTemplate: {spec: {}}}}
+"""
+    )
+
+    assert [notice.message for notice in load(["-"], stdin=io.StringIO(text)).notices] == [
+        "volumes.persistentVolumeClaim emulated: a directory for each claim, empty at first; "
+        "what it holds goes when the run ends",
+        "volumes.ephemeral emulated: an empty directory of the pod, of whatever size",
+    ]

@@ -1,6 +1,7 @@
 """What people and programs see of a run."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -191,6 +192,16 @@ def test_timestamps_lead_the_line() -> None:
     show.screen.event(make_event("Started", "Started container main"))
 
     assert show.lines() == [f"{STAMP} web/main | one", f"{STAMP} web/main * Started"]
+
+
+def test_timestamps_leave_a_message_less_room_on_a_terminal() -> None:
+    """Lines of 80 columns, the time included."""
+    show = Show(terminal=True, timestamps=True)
+    show.screen.event(make_event("FailedMount", "word " * 40, type="Warning"))
+
+    lines = re.sub(r"\x1b\[\?2026.|\x1b\[J|\r", "", show.text()).splitlines()
+    assert len(lines) > 3
+    assert max(map(len, lines)) <= 80
 
 
 def test_namespaces_are_shown_only_where_there_are_several() -> None:
@@ -570,7 +581,7 @@ def test_backoff_3_a_crash_loop_says_when_it_goes_on() -> None:
     """CrashLoopBackOff alone leaves people waiting without knowing how long."""
     record = crashed(new_record(make_pod(), LifecycleSettings(), 0.0))
 
-    assert crash_loop_text(record, 104.5) == "main starts again in 16s after exit code 3"
+    assert crash_loop_text(record, 104.5) == "main starts again in 16s (exit code 3)"
     assert crash_loop_text(record, 120.0) is None
     assert crash_loop_text(attrs.evolve(record, ending=PodEnding("deleted", 101.0, 130.0)), 102.0) is None
 

@@ -179,6 +179,21 @@ def test_a_failed_job_tells_by_what_rule() -> None:
     ]
 
 
+def test_job_12_a_failed_job_tells_what_kept_crashing_in_the_pods_it_deleted() -> None:
+    """Of a crash loop that reached the backoffLimit, nothing else would tell."""
+    condition = JobCondition("Failed", "True", "BackoffLimitExceeded")
+    failed = attrs.evolve(make_job(), status=JobStatus(conditions=(condition,)))
+    failed = attrs.evolve(failed, metadata=attrs.evolve(failed.metadata, uid="u"))
+    status = main_status(exited(143), last_state=exited(4), restart_count=2)
+    pod = with_status(make_pod("j-x", owner="j"), status, phase="Failed")
+    deleted = attrs.evolve(pod, metadata=attrs.evolve(pod.metadata, deletion_timestamp="t"))
+
+    assert job_failure_lines([failed], [pod, deleted], lambda *_: [b"trying"])[2:] == [
+        "  j-x/main: restarted 2 times, before that exit code 4",
+        "    | trying",
+    ]
+
+
 # ------------------------------------------------------------------------------------ timeouts
 
 

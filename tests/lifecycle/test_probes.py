@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from minikubelet.api.pod import Probe
 from minikubelet.lifecycle.actions import AskProbe, PreparePod, StartContainer
+from minikubelet.lifecycle.clock import Clock
 from minikubelet.lifecycle.facts import ContainerStarted, PodPrepared, ProbeAnswered
+from minikubelet.lifecycle.plan import plan
 from minikubelet.lifecycle.record import new_record, observe
 from minikubelet.lifecycle.settings import LifecycleSettings
 from minikubelet.runtime.simulated import HookScript, Script
@@ -318,3 +320,17 @@ def test_facts_about_an_earlier_attempt_are_dropped():
     record = observe(record, AskProbe("main", 1, "readiness"), 0.0)
 
     assert observe(record, ProbeAnswered("main", 0, "readiness", "success"), 1.0) == record
+
+
+def test_PROBE_4_the_period_counts_from_the_real_beginning():
+    """A probe that had to wait (for slow libraries, say) does not shorten the time to the next one."""
+    subject = pod(main=[container("main", liveness_probe=Probe(period_seconds=2))])
+    record = new_record(subject, LifecycleSettings(), 0.0)
+    for what in (PreparePod(), PodPrepared(), StartContainer("main", 0), ContainerStarted("main", 0)):
+        record = observe(record, what, 0.0)
+    record = observe(record, AskProbe("main", 0, "liveness"), 0.0)
+    record = observe(record, ProbeAnswered("main", 0, "liveness", "success", delay=0.4), 0.5)
+
+    clock = Clock(0.5)
+    assert list(plan(record, clock)) == []
+    assert clock.alarm == 2.4

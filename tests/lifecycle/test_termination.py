@@ -509,11 +509,12 @@ def test_HOOK_11_the_stop_signal(name, number):
 # ------------------------------------------------------------------ probe kills
 
 
-def test_PROBE_31_the_probes_own_grace_may_exceed_the_pods():
-    probe = Probe(period_seconds=1, failure_threshold=1, termination_grace_period_seconds=50)
+@pytest.mark.parametrize("kind", ["liveness", "startup"])
+def test_PROBE_31_the_probes_own_grace_may_exceed_the_pods(kind):
+    probe = Probe(period_seconds=2, failure_threshold=2, termination_grace_period_seconds=50)
     done = run(
-        pod(main=[container("main", liveness_probe=probe)], grace=3, restart_policy="Never"),
-        {"main": Script(unhealthy_after=2, term_lasts=inf)},
+        pod(main=[container("main", **{f"{kind}_probe": probe})], grace=3, restart_policy="Never"),
+        {"main": Script(unhealthy_after=0, starts_up_after=inf, term_lasts=inf)},
     )
 
     assert done.signals("main") == [(2.0, TERM), (52.0, KILL)]

@@ -34,8 +34,8 @@ from minikubelet.runtime.mounts import (
     mount_support,
     was_executed,
 )
-from minikubelet.runtime.spawn import User
 from minikubelet.runtime.security import Security
+from minikubelet.runtime.spawn import User
 
 NOBODY = 65534
 PR_SET_DUMPABLE = 4
