@@ -21,8 +21,8 @@ import trio
 
 from minikubelet.runtime.logs import ContainerLog
 from minikubelet.runtime.process import LocalProcess
-from minikubelet.runtime.reaper import Reaper
 from minikubelet.runtime.reactor import Reactor
+from minikubelet.runtime.reaper import Reaper
 
 LINE = (b"0123456789abcdefghijklmnopqrstuvwxyz" * 3)[:99] + b"\n"
 ROUNDS = 3

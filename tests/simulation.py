@@ -128,7 +128,7 @@ def run(
     steps: Mapping[float, Step] | None = None,
     *,
     settings: LifecycleSettings | None = None,
-    until: float = inf,
+    until: float = 20_000,
     prepare_failures: int = 0,
 ) -> Recording:
     """Run `subject` until it is over, or until that many seconds; `steps` happen at their instants."""

@@ -249,7 +249,7 @@ def _hint(problem: str, context: str, character: str) -> str | None:
         return "a line that is indented too far, or a value with ': ' in it that must be quoted"
     if "tab character" in problem:
         return "YAML is indented with spaces"
-    if "quoted scalar" in context:
+    if "quoted scalar" in context and "unexpected" in problem:
         return "the quote that opens there is never closed"
     if "expected ','" in problem:
         return "a missing comma, or a bracket that is never closed"

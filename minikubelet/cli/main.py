@@ -7,6 +7,7 @@ for what they have no use for.
 import os
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 from signal import SIGINT, SIGPIPE
 from typing import TextIO
 
@@ -67,9 +68,14 @@ def wants_color(stream: TextIO) -> bool:
 
 
 def _open_standard_streams() -> None:
-    """Make sure that 0, 1 and 2 are open, lest a file opened later becomes standard output."""
+    """Make sure that 0, 1 and 2 are open, lest a file opened later becomes standard output.
+
+    What their encoding has no characters for is escaped: it is no reason to stop.
+    """
     while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(fd)
     sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
     sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")

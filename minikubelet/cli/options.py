@@ -140,8 +140,8 @@ def _add_how_to_run(run: argparse.ArgumentParser) -> None:
         "--isolation",
         choices=("auto", "none", "mounts", "pod"),
         default="auto",
-        help="none: plain processes; mounts: true mountPaths, read-only root file systems; pod: also each pod's "
-        "own network, hostname and process namespaces; auto (default): the least that each pod needs",
+        help="none: plain processes; mounts: true mountPaths, read-only root file systems; pod: also each "
+        "pod's own network, hostname and process namespaces; auto (default): the least that each pod needs",
     )
 
 
@@ -221,8 +221,8 @@ def _add_explain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     explain = commands.add_parser(
         "explain",
         help="tell what will happen, why, and what to watch out for",
-        description="Tells the order, gates, restarts, shutdown and worst cases of each pod and Job, with the "
-        "rules behind them, and the traps in them. Exit code: 0, 2 if a manifest is not valid.",
+        description="Tells the order, gates, restarts, shutdown and worst cases of each pod and Job, with "
+        "the rules behind them, and the traps in them. Exit code: 0, 2 if a manifest is not valid.",
         allow_abbrev=False,
     )
     explain.add_argument("files", nargs="+", metavar="FILE", help="manifest or directory; - is stdin")

@@ -317,6 +317,8 @@ class Kubelet:
             self._unfinished.discard(worker)
         if worker.alarm < inf and worker.alarm != before:
             heapq.heappush(self._alarms, (worker.alarm, next(self._order), worker))
+            if len(self._alarms) > 2 * len(self._unfinished) + 64:
+                self._forget_old_alarms()
         if isinstance(worker, PodWorker):
             owner = self._jobs.get(self._owners.get(worker.key, ""))
             if owner is not None:
@@ -346,6 +348,12 @@ class Kubelet:
         while self._alarms and self._alarms[0][2].alarm != self._alarms[0][0]:
             heapq.heappop(self._alarms)
         return self._alarms[0][0] if self._alarms else inf
+
+    def _forget_old_alarms(self) -> None:
+        """Far ones that no longer count would pile up: a deadline is one again after each probe."""
+        counting = {entry[2]: entry for entry in self._alarms if entry[0] == entry[2].alarm}
+        self._alarms = list(counting.values())
+        heapq.heapify(self._alarms)
 
     def _publish(self, event: Event) -> None:
         for observer in self.observers:

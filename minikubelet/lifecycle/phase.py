@@ -39,8 +39,7 @@ def _verdict(record: PodRecord) -> Phase:
     if record.ending.cause in ("deadline", "initFailed"):
         return FAILED
     for container in record.spec.containers:
-        state = record.containers[container.name]
-        run = state.run or state.last_run
+        run = record.run_of(container)
         if run is None or run.exit_code != 0:
             return FAILED
     return SUCCEEDED

@@ -72,7 +72,7 @@ class ProbeState:
 
     probe: Probe
     due_at: float
-    "When to ask next (PROBE-3..5); inf once its work for this run is done (PROBE-8, PROBE-14)."
+    "When to ask next (PROBE-3..5); inf for a startupProbe that has spoken (PROBE-8)."
     in_flight: bool = False
     streak: int = 0
     "Consecutive equal answers: successes positive, failures negative."
@@ -437,9 +437,8 @@ def _probe_answered(run: ContainerRun, fact: ProbeAnswered) -> ContainerRun:
         streak = min(streak, 0) - 1
         if -streak >= state.probe.failure_threshold:
             verdict = False
-    match fact.kind, verdict:
-        case ("startup", bool()) | ("liveness", False):  # PROBE-8, PROBE-14
-            due_at = inf
+    if fact.kind == "startup" and verdict is not None:  # PROBE-8, PROBE-14
+        due_at = inf
     state = ProbeState(state.probe, due_at, False, streak, verdict)
     return attrs.evolve(run, probes={**run.probes, fact.kind: state})
 

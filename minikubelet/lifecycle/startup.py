@@ -27,7 +27,7 @@ from minikubelet.lifecycle.termination import stop
 
 
 def keep_running(record: PodRecord, clock: Clock) -> Iterator[Action]:
-    """INIT-1, INIT-2, SIDE-2: volumes, then initContainers in order, then the mains in order."""
+    """INIT-1, INIT-2, INIT-6, SIDE-2: volumes, then initContainers in order, then the mains in order."""
     if record.prepared_at is None:
         if not record.is_preparing and clock.reached(record.prepare_retry_at):
             yield PreparePod()

@@ -411,7 +411,10 @@ def main() -> None:
     set_name(b"minikubelet-pod")
     for fd in map(int, os.listdir("/proc/self/fd")):
         try:
-            os.set_inheritable(fd, fd <= 2)  # also what minikubelet was started with
+            if fd in (channel, supervisor):
+                os.set_inheritable(fd, False)
+            elif fd > 2:
+                os.close(fd)  # what minikubelet was started with
         except OSError:
             pass  # it served to list the directory
     Holder(Channel(channel), supervisor).serve()

@@ -252,6 +252,13 @@ def test_a_wrong_value_is_not_told_again_as_a_missing_one():
     assert [path for path, *_ in faults(pod().replace("name: c", "name: 5"))] == ["spec.containers[0].name"]
 
 
+def test_a_wrong_escape_in_a_quote_is_not_taken_for_an_open_quote():
+    ((_, _, _, message),) = faults('a: "\\ud800"\n')
+
+    assert "invalid Unicode character escape code" in message
+    assert "never closed" not in message
+
+
 @pytest.mark.parametrize(
     ("text", "path"),
     [

@@ -260,6 +260,14 @@ def test_every_unknown_image_is_told_at_once(start: Start) -> None:
     assert err.count("names no program") == 4
 
 
+def test_a_terminal_without_unicode_is_no_reason_to_stop(start: Start) -> None:
+    """What its encoding lacks is escaped."""
+    code, out, err = start(pod("echo \u00e9"), "--dry-run", env={"PYTHONIOENCODING": "ascii"}).end()
+
+    assert (code, err) == (0, "")
+    assert "echo \\xe9" in out
+
+
 def test_dry_run_starts_nothing(start: Start, tmp_path: Path) -> None:
     """It shows the words that would be run and who said so."""
     code, out, _ = start(pod(f"touch {tmp_path}/made"), "--dry-run").end()

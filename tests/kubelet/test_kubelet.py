@@ -155,3 +155,17 @@ def test_settings_reach_pods_and_jobs():
     runtime = play({"main": [Script(lasts=0.5, exit_code=1)]}, story, settings=settings)
     starts = [t.at for t in runtime.trace if t.what == "start"]
     assert [round(b - a, 3) for a, b in pairwise(starts)] == [1.5, 2.5, 3.5]
+
+
+def test_alarms_that_no_longer_count_do_not_pile_up():
+    """While it is probed a pod's next alarm is its deadline, again and again, behind that of another pod."""
+
+    async def story(kubelet: Kubelet) -> None:
+        kubelet.add_pod(named("still", pod(active_deadline_seconds=900)))
+        kubelet.add_pod(pod(main=[container("main", readiness_probe=PROBE)], active_deadline_seconds=1000))
+        for _ in range(500):
+            await trio.sleep(1)
+            assert len(kubelet._alarms) < 100
+        await kubelet.wait_until(lambda: kubelet.is_finished)
+
+    play({"main": [Script(probe_lasts=0.5)]}, story)

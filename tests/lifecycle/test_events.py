@@ -137,4 +137,6 @@ def test_a_hook_that_was_given_up_has_nothing_more_to_tell():
     record = observe(started(), RunHook("main", 0, "preStop"), 1.0)
     record = observe(record, CancelHook("main", 0, "preStop"), 2.0)
 
-    assert list(events_of(record, HookFinished("main", 0, "preStop", "boom"))) == []
+    late = HookFinished("main", 0, "preStop", "boom")
+    assert list(events_of(record, late)) == []
+    assert observe(record, late, 3.0) == record

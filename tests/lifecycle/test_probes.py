@@ -43,25 +43,28 @@ def test_PROBE_3_the_initial_delay_applies_again_after_a_restart():
     assert asked(done, "liveness") == [4.0, 9.0]
 
 
-def test_PROBE_5_a_slow_probe_delays_the_next_one():
-    probe = Probe(period_seconds=2, timeout_seconds=9)
+@pytest.mark.parametrize("kind", ["startup", "liveness", "readiness"])
+def test_PROBE_5_a_slow_probe_delays_the_next_one(kind):
+    probe = Probe(period_seconds=2, timeout_seconds=9, failure_threshold=9)
     done = run(
-        pod(main=[container("main", readiness_probe=probe)]),
-        {"main": Script(probe_lasts=5)},
+        pod(main=[container("main", **{f"{kind}_probe": probe})]),
+        {"main": Script(probe_lasts=5, starts_up_after=inf)},
         {16.0: delete()},
     )
 
-    assert asked(done, "readiness") == [0.0, 5.0, 10.0, 15.0]
+    assert asked(done, kind) == [0.0, 5.0, 10.0, 15.0]
 
 
-def test_PROBE_6_nothing_is_probed_before_post_start_returned():
+@pytest.mark.parametrize("kind", ["startup", "liveness", "readiness"])
+def test_PROBE_6_nothing_is_probed_before_post_start_returned(kind):
+    probe = Probe(period_seconds=1, failure_threshold=9)
     done = run(
-        pod(main=[container("main", post_start=True, liveness_probe=PROBE)]),
-        {"main": Script(post_start=HookScript(3))},
+        pod(main=[container("main", post_start=True, **{f"{kind}_probe": probe})]),
+        {"main": Script(post_start=HookScript(3), starts_up_after=inf)},
         {4.5: delete()},
     )
 
-    assert asked(done, "liveness") == [3.0, 4.0]
+    assert asked(done, kind) == [3.0, 4.0]
 
 
 def test_PROBE_7_the_others_are_suspended_until_startup_succeeded_and_again_after_a_restart():
@@ -212,6 +215,17 @@ def test_PROBE_30_a_liveness_answer_that_comes_during_termination_counts_for_not
     assert done.signals("main") == [(3.0, 15)]
     assert done.messages("Killing") == ["Stopping container main"]
     assert done.messages("Unhealthy") == []
+
+
+def test_PROBE_30_startup_is_not_asked_during_termination():
+    probe = Probe(period_seconds=1, failure_threshold=99)
+    done = run(
+        pod(init=[sidecar("s", startup_probe=probe)]),
+        {"s": Script(starts_up_after=inf, term_lasts=5)},
+        {2.5: delete()},
+    )
+
+    assert asked(done, "startup", "s") == [0.0, 1.0, 2.0]
 
 
 def test_PROBE_16_SIDE_35_a_readiness_answer_during_termination_still_flips_ready():

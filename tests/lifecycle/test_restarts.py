@@ -1,5 +1,7 @@
 """Restart policies, exit-code rules and crash-loop back-off, in virtual time."""
 
+from math import inf
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -89,13 +91,17 @@ def test_RESTART_8_a_rule_restarts_despite_never():
     assert done.status("main").restart_count == 2
 
 
-def test_RESTART_10_liveness_kill_under_on_failure_restarts_even_after_exit_0():
+@pytest.mark.parametrize("kind", ["liveness", "startup"])
+def test_RESTART_10_a_probe_kill_under_on_failure_restarts_even_after_exit_0(kind):
+    probe = Probe(period_seconds=1, failure_threshold=1)
     done = run(
-        pod(
-            main=[container("main", liveness_probe=Probe(period_seconds=1, failure_threshold=1))],
-            restart_policy="OnFailure",
-        ),
-        {"main": [Script(unhealthy_after=2, term_exit_code=0), Script(lasts=1)]},
+        pod(main=[container("main", **{f"{kind}_probe": probe})], restart_policy="OnFailure"),
+        {
+            "main": [
+                Script(unhealthy_after=0, starts_up_after=inf, term_exit_code=0),
+                Script(lasts=0.5),
+            ]
+        },
     )
 
     assert len(done.times("start", "main")) == 2
@@ -554,3 +560,26 @@ def test_RESTART_17_restart_counts_over_several_in_place_restarts():
 
     assert (done.status("a").restart_count, done.status("b").restart_count) == (3, 3)
     assert done.status("b").last_state.terminated.reason == "RestartingAllContainers"
+
+
+def test_RESTART_18_initialized_stays_true_while_the_inits_run_again():
+    done = run(
+        pod(init=[container("i"), container("j")], main=[all_on_42("a")], restart_policy="Never"),
+        {"i": Script(lasts=3), "j": Script(lasts=3), "a": [Script(lasts=1, exit_code=42), Script(lasts=1)]},
+    )
+
+    times = [c.last_transition_time for c in (done.condition("Initialized", t) for t in (6.5, 11.0))]
+    assert done.condition("Initialized", 11.0).status == "True"
+    assert times == ["2023-11-14T22:13:26Z"] * 2
+
+
+def test_PHASE_6_a_pod_deleted_while_it_starts_over_has_failed():
+    """Its main was killed by the in-place restart and never ran again."""
+    done = run(
+        pod(init=[container("i")], main=[all_on_42("a")], restart_policy="Never"),
+        {"i": Script(lasts=3), "a": Script(lasts=1, exit_code=42)},
+        {5.0: delete()},
+    )
+
+    assert done.phase == "Failed"
+    assert done.status("a").state.waiting.reason == "RestartingAllContainers"

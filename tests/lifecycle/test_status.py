@@ -197,8 +197,11 @@ def test_COND_8_deletion_alone_does_not_make_a_pod_unready():
 
 
 def test_TMSG_4_messages_share_twelve_kilobytes():
+    """Inits and sidecars have their shares too."""
     done = run(
-        pod(main=[container(n) for n in "abcd"], restart_policy="Never"),
+        pod(
+            init=[sidecar("a"), container("b")], main=[container("c"), container("d")], restart_policy="Never"
+        ),
         {n: Script(lasts=1, message="x" * 4096) for n in "abcd"},
     )
 

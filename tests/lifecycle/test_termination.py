@@ -5,6 +5,11 @@ from math import inf
 import pytest
 
 from minikubelet.api.pod import Lifecycle, Probe
+from minikubelet.kubelet.kubelet import Kubelet
+from minikubelet.lifecycle.actions import EndPod
+from minikubelet.lifecycle.facts import DeletionRequested
+from minikubelet.lifecycle.record import new_record, observe
+from minikubelet.lifecycle.settings import LifecycleSettings
 from minikubelet.lifecycle.termination import stop_signal
 from minikubelet.runtime.base import StartError
 from minikubelet.runtime.simulated import HookScript, Script
@@ -243,6 +248,31 @@ def test_TERM_4_a_second_deletion_never_lengthens_the_grace():
     done = run(pod(), {"main": IGNORES_TERM}, {5.0: delete(4), 6.0: delete(60)})
 
     assert done.signals("main") == [(5.0, TERM), (9.0, KILL)]
+    assert done.pod.metadata.deletion_grace_period_seconds == 4
+    assert done.pod.metadata.deletion_timestamp == "2023-11-14T22:13:29Z"
+
+
+@pytest.mark.parametrize("graces", [(4, 60), (60, 4), (None, 4)])
+def test_TERM_4_of_two_deletions_at_one_instant_the_shorter_counts(graces):
+    def both(kubelet: Kubelet) -> None:
+        for grace in graces:
+            kubelet.delete_pod("default/p", grace)
+
+    done = run(pod(), {"main": IGNORES_TERM}, {5.0: both})
+
+    assert done.signals("main") == [(5.0, TERM), (9.0, KILL)]
+
+
+def test_TERM_4_the_end_of_the_grace_only_comes_closer():
+    record = new_record(pod(), LifecycleSettings(), 0.0)
+    record = observe(record, EndPod("completed", 30.0), 10.0)
+
+    deadlines = []
+    for at, grace in [(12.0, 60), (13.0, 5), (14.0, 5)]:
+        record = observe(record, DeletionRequested(grace), at)
+        assert record.ending is not None
+        deadlines.append(record.ending.deadline)
+    assert deadlines == [40.0, 18.0, 18.0]
 
 
 @pytest.mark.parametrize(
@@ -403,6 +433,17 @@ def test_HOOK_3_a_failed_post_start_kills_the_container():
     assert done.messages("FailedPostStartHook") == ["boom"]
 
 
+def test_HOOK_3_exit_0_on_that_kill_completes_a_main_under_on_failure():
+    """The exit follows the policy like any other: only a failed probe condemns (RESTART-10)."""
+    done = run(
+        pod(main=[container("main", post_start=True)], restart_policy="OnFailure"),
+        {"main": Script(post_start=HookScript(1, "boom"), term_exit_code=0)},
+    )
+
+    assert done.times("start", "main") == [0.0]
+    assert done.phase == "Succeeded"
+
+
 def test_HOOK_4_a_hanging_post_start_is_cancelled_by_deletion():
     done = run(
         pod(main=[container("main", post_start=True)]),
@@ -422,7 +463,16 @@ def test_HOOK_4_a_cancelled_post_start_has_not_failed():
     )
 
     assert done.status("main", 4.0).state.waiting.reason == "ContainerCreating"
-    assert "FailedPostStartHook" not in done.reasons("main")
+
+
+def test_HOOK_4_a_post_start_that_would_have_failed_is_not_heard_of_any_more():
+    done = run(
+        pod(main=[container("main", post_start=True)]),
+        {"main": Script(post_start=HookScript(4, "boom"), term_lasts=5)},
+        {3.0: delete()},
+    )
+
+    assert done.messages("FailedPostStartHook") == []
 
 
 def test_HOOK_5_pre_stop_does_not_run_after_a_self_exit():
