@@ -6,7 +6,6 @@ on an event heap. It decides nothing: if something about the pod is to be decide
 
 from collections.abc import Callable
 from math import inf
-from typing import Any
 
 from minikubelet.api.pod import Pod
 from minikubelet.lifecycle.actions import (
@@ -161,7 +160,7 @@ class PodWorker:
         try:
             process = self.runtime.start_container(pod, container, attempt, exited)
         except StartError as error:
-            fact: Any = ContainerStartFailed(name, attempt, error.reason, error.message, error.recorded)
+            fact: Fact = ContainerStartFailed(name, attempt, error.reason, error.message, error.recorded)
         else:
             self._processes[name] = process
             fact = ContainerStarted(name, attempt)

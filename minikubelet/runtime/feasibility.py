@@ -14,13 +14,10 @@ import attrs
 from minikubelet.api.errors import FieldError, Notice, Origin
 from minikubelet.api.manifest import Manifest
 from minikubelet.api.pod import Container, Lifecycle, LifecycleHandler, PodSpec, Probe
-from minikubelet.runtime import cgroups
-from minikubelet.runtime.cgroups import Limits, find_delegation
 from minikubelet.runtime.images import ImageResolver, UnresolvedImage, ways_out
 from minikubelet.runtime.isolation import Isolation, Tier, Wish, has_read_only_root
 from minikubelet.runtime.mounts import ADVICE
 from minikubelet.runtime.ports import clashing_ports, port_faults, port_notices
-from minikubelet.runtime.sandbox import sandbox_trouble
 from minikubelet.runtime.security import shortfalls
 
 if TYPE_CHECKING:
@@ -144,6 +141,8 @@ def _mount_faults(spec: PodSpec, origin: Origin, isolation: Isolation) -> Iterat
 def _sandbox_faults(spec: PodSpec, origin: Origin, isolation: Isolation) -> Iterator[FieldError]:
     """Only who asked for a sandbox by name is refused without one."""
     if isolation.wish == "pod" and isolation.tier_of(spec).name != "pod":
+        from minikubelet.runtime.sandbox import sandbox_trouble
+
         yield origin.error("", f"--isolation pod: {sandbox_trouble()}. {ADVICE}")
 
 
@@ -170,9 +169,12 @@ def _shortfalls(spec: PodSpec, tier: Tier) -> Iterator[str]:
 def _limits_not_kept(spec: PodSpec) -> Iterator[str]:
     """LOCAL-5."""
     for container in spec.all_containers.values():
-        limits = Limits.of(container.resources.limits)
-        if limits.controllers and (trouble := find_delegation().lacks(limits)):
-            yield f"resources.limits not enforced: {trouble}; {cgroups.ADVICE}"
+        if container.resources.limits:
+            from minikubelet.runtime import cgroups
+
+            limits = cgroups.Limits.of(container.resources.limits)
+            if limits.controllers and (trouble := cgroups.find_delegation().lacks(limits)):
+                yield f"resources.limits not enforced: {trouble}; {cgroups.ADVICE}"
 
 
 _EVERYBODY = re.compile(

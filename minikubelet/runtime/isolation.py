@@ -17,7 +17,6 @@ from minikubelet.api.pod import Container, PodSpec
 from minikubelet.runtime.hosts import uses_cluster_names
 from minikubelet.runtime.mounts import mount_support
 from minikubelet.runtime.ports import declared_ports
-from minikubelet.runtime.sandbox import sandbox_trouble
 from minikubelet.runtime.security import wants_id_map
 from minikubelet.runtime.termination_message import TerminationMessage
 
@@ -65,6 +64,8 @@ class Isolation:
             return Tier("none", "as asked for", lacks, f"{', '.join(sandbox)}: {lacks}" if sandbox else "")
         lacks_sandbox = ""
         if self.wish == "pod" or (self.wish == "auto" and sandbox):
+            from minikubelet.runtime.sandbox import sandbox_trouble
+
             trouble = sandbox_trouble()
             if not trouble and self.wish == "pod":
                 return Tier("pod", "as asked for", own_network=not spec.host_network)

@@ -27,7 +27,6 @@ from minikubelet.runtime.base import (
     ProbeAnswer,
     StartError,
 )
-from minikubelet.runtime.cgroups import Cgroup, Limits, find_delegation
 from minikubelet.runtime.environment import (
     ContainerEnvironment,
     basic_environment,
@@ -58,7 +57,6 @@ from minikubelet.runtime.place import Place
 from minikubelet.runtime.process import CommandResult, LocalProcess, run_command
 from minikubelet.runtime.reactor import Reactor
 from minikubelet.runtime.reaper import Reaper
-from minikubelet.runtime.sandbox import Sandbox, SandboxError, Sandboxes, sandbox_spec
 from minikubelet.runtime.security import Security, container_security, wants_id_map
 from minikubelet.runtime.termination_message import DEFAULT_PATH, TerminationMessage
 from minikubelet.runtime.volumes import container_mounts, prepare_volumes, remove_volumes
@@ -66,6 +64,8 @@ from minikubelet.runtime.volumes import container_mounts, prepare_volumes, remov
 if TYPE_CHECKING:
     import trio
 
+    from minikubelet.runtime.cgroups import Cgroup
+    from minikubelet.runtime.sandbox import Sandbox, Sandboxes
     from minikubelet.runtime.services import Discovery
 
 Output = Callable[[Pod, str, int, str, bytes], None]
@@ -92,7 +92,7 @@ class _PodHome:
 
     directory: Path
     tier: Tier
-    sandbox: Sandbox | None = None
+    sandbox: "Sandbox | None" = None
     volumes: Mapping[str, Path] = attrs.Factory(dict)
     namespaces: dict[str, MountNamespace] = attrs.Factory(dict)
 
@@ -132,7 +132,7 @@ class LocalRuntime:
         self._guard = Guard(self.run_dir)
         self._reactor = Reactor()
         self._reaper = Reaper(self._reactor)
-        self._sandboxes = Sandboxes(self._reaper.run_as_parent)
+        self._sandboxes: Sandboxes | None = None
         self._homes: dict[str, _PodHome] = {}
         self._mount_points = MountPoints(self.run_dir / "mount-points.json")
         self._tasks = _Tasks()
@@ -155,15 +155,22 @@ class LocalRuntime:
             raise PrepareError(f"{error.filename}: {error.strerror}") from error
         home.volumes = prepare_volumes(pod, home.directory, self.configs, self.node)
         if home.tier.name == "pod" and home.sandbox is None:
-            try:
-                home.sandbox = self._sandboxes.make(
-                    sandbox_spec(pod.spec, hostname(pod, self.node), own_network=home.tier.own_network)
-                )
-            except SandboxError as error:
-                raise PrepareError(str(error)) from error
-            if home.sandbox.pause:
-                self._reaper.foster_parents.add(home.sandbox.pause)
+            home.sandbox = self._make_sandbox(pod, home.tier)
         return f"{home.tier.name}: {home.tier.why}" if home.tier.why else None
+
+    def _make_sandbox(self, pod: Pod, tier: Tier) -> "Sandbox":
+        from minikubelet.runtime.sandbox import SandboxError, Sandboxes, sandbox_spec
+
+        if self._sandboxes is None:
+            self._sandboxes = Sandboxes(self._reaper.run_as_parent)
+        try:
+            spec = sandbox_spec(pod.spec, hostname(pod, self.node), own_network=tier.own_network)
+            sandbox = self._sandboxes.make(spec)
+        except SandboxError as error:
+            raise PrepareError(str(error)) from error
+        if sandbox.pause:
+            self._reaper.foster_parents.add(sandbox.pause)
+        return sandbox
 
     def remove_pod(self, pod: Pod) -> None:
         home = self._homes.pop(pod.metadata.uid, None)
@@ -251,8 +258,12 @@ class LocalRuntime:
         namespace = self._namespace(pod, container, mounts, security)
         return Place(resolution, env, working_dir or hiding or str(work), security, namespace, home.sandbox)
 
-    def _cgroup(self, container: Container, container_id: str) -> Cgroup | None:
+    def _cgroup(self, container: Container, container_id: str) -> "Cgroup | None":
         """Where its limits are kept, if it has any and they can be."""
+        if not container.resources.limits:
+            return None
+        from minikubelet.runtime.cgroups import Cgroup, Limits, find_delegation
+
         limits = Limits.of(container.resources.limits)
         if not limits.controllers:
             return None
@@ -365,7 +376,8 @@ class LocalRuntime:
         for home in self._homes.values():
             if home.sandbox is not None:
                 home.sandbox.close()
-        self._sandboxes.close()
+        if self._sandboxes is not None:
+            self._sandboxes.close()
         self._reactor.close()
         rmtree(self.run_dir, ignore_errors=True)
         self._guard.close()

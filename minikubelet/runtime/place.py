@@ -10,16 +10,19 @@ import os
 import signal
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 import attrs
 
-from minikubelet.runtime.cgroups import Cgroup
 from minikubelet.runtime.environment import ContainerEnvironment
 from minikubelet.runtime.images import Resolution
 from minikubelet.runtime.mounts import MountNamespace, find_program, was_executed
-from minikubelet.runtime.sandbox import Sandbox
 from minikubelet.runtime.security import Security
 from minikubelet.runtime.spawn import Spawn, Spawned, User, spawn
+
+if TYPE_CHECKING:
+    from minikubelet.runtime.cgroups import Cgroup
+    from minikubelet.runtime.sandbox import Sandbox
 
 
 @attrs.frozen
@@ -31,8 +34,8 @@ class Place:
     working_dir: str
     security: Security
     namespace: MountNamespace | None = None
-    sandbox: Sandbox | None = None
-    cgroup: Cgroup | None = None
+    sandbox: "Sandbox | None" = None
+    cgroup: "Cgroup | None" = None
 
     def spawn(
         self,

@@ -325,35 +325,35 @@ class _Channel:
         try:
             sent = self._end.sendmsg([message], rights)
             self._end.sendall(message[sent:])
-        except ConnectionError:
-            raise _gone() from None
+        except OSError as error:
+            raise self._break_off(error) from error
 
     def _receive(self) -> tuple[Sequence[Any], int | None]:
-        fd = None
         try:
             head, ancillary, _, _ = self._end.recvmsg(4, _socket.CMSG_SPACE(4), _socket.MSG_CMSG_CLOEXEC)
-        except ConnectionError:
-            raise _gone() from None
-        for _, _, data in ancillary:
-            (fd,) = struct.unpack("i", data)
-        if len(head) < 4:
-            raise _gone()
-        (left,) = struct.unpack("I", head)
-        body = b""
-        while len(body) < left:
-            piece = self._end.recv(left - len(body))
-            if not piece:
-                raise _gone()
-            body += piece
+            if len(head) < 4:
+                raise ConnectionResetError
+            fd = next((number for _, _, data in ancillary for number in struct.unpack("i", data)), None)
+            (left,) = struct.unpack("I", head)
+            body = b""
+            while len(body) < left:
+                piece = self._end.recv(left - len(body))
+                if not piece:
+                    raise ConnectionResetError
+                body += piece
+        except OSError as error:
+            raise self._break_off(error) from error
         answer: Sequence[Any] = marshal.loads(body)
         return answer, fd
 
+    def _break_off(self, error: OSError) -> OSError:
+        """An answer that comes too late would be taken for the next one."""
+        self.close()
+        what = "does not answer" if isinstance(error, TimeoutError) else "is gone"
+        return OSError(errno.ESRCH, f"the holder of the sandbox {what}", "sandbox")
+
     def close(self) -> None:
         self._end.close()
-
-
-def _gone() -> OSError:
-    return OSError(errno.ESRCH, "the holder of the sandbox is gone", "sandbox")
 
 
 # ------------------------------------------------------------------ what this machine allows

@@ -185,7 +185,7 @@ class Holder:
         """Make the namespaces and live in them; the pid of the shared PID namespace's first process, or 0."""
         unshare(CLONE_NEWNS | options["flags"])
         mount(b"none", b"/", None, MS_REC | MS_SLAVE)
-        if options["flags"] & CLONE_NEWIPC:
+        if options["flags"] & CLONE_NEWIPC and os.path.isdir("/dev/shm"):
             mount(b"shm", b"/dev/shm", b"tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, b"mode=1777,size=64m")
         if options["flags"] & CLONE_NEWUTS:
             _socket.sethostname(options["hostname"])
@@ -209,6 +209,8 @@ class Holder:
         try:
             os.setsid()
             die_with_parent()
+            if self.supervisor_is_dead():
+                return
             set_name(b"pause")
             self.channel.socket.close()
             _signal.pthread_sigmask(_signal.SIG_BLOCK, [_signal.SIGCHLD])
@@ -221,6 +223,10 @@ class Holder:
                 _signal.sigwait([_signal.SIGCHLD])
         finally:
             os._exit(0)
+
+    def supervisor_is_dead(self) -> bool:
+        """It may have died before we could ask to die with it."""
+        return bool(select.select([self.supervisor], [], [], 0)[0])
 
     # -------------------------------------------------------------- sockets
 
@@ -281,8 +287,8 @@ class Holder:
                 os.chdir(what)
                 what = ""
                 become(order)
-                if select.select([self.supervisor], [], [], 0)[0]:
-                    os._exit(127)  # it died before we could ask to die with it
+                if self.supervisor_is_dead():
+                    os._exit(127)
                 what = order["argv"][0]
                 execute_program(order["argv"], order["env"])
             except OSError as error:
@@ -322,7 +328,10 @@ def with_loopback() -> None:
     probe = _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM)
     fcntl.ioctl(probe.fileno(), SIOCSIFFLAGS, _struct.pack("16sh22x", b"lo", IFF_UP))
     probe.close()
-    write_file("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0")
+    try:
+        write_file("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0")
+    except OSError:
+        pass  # where /proc/sys cannot be written, it stays as it is
 
 
 def show_as(uid: int, gid: int) -> None:

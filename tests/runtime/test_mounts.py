@@ -30,6 +30,7 @@ from minikubelet.runtime.mounts import (
     MountPoints,
     MountSupport,
     cannot_honour,
+    hiding_mount,
     honourable_without_namespace,
     mount_support,
     was_executed,
@@ -752,3 +753,34 @@ def test_with_mounts_a_path_leads_to_the_source(tmp_path: Path) -> None:
     assert view.find("/mk/a/b") == ("/mk/a/b", str(tmp_path / "v/a/b"))
     assert view.find("/mk/link/y") == ("/mk/x/y", str(tmp_path / "v/x/y"))
     assert view.find("/mk/../mk2") == ("/mk2", "/mk2")
+
+
+def test_a_mount_hides_what_lies_below_it() -> None:
+    """Not itself, nor what merely begins alike; the nearest one counts."""
+    wanted = [Mount(Path("/"), target) for target in ("/tmp", "/tmp/a", "/tmp/a/b", "/tmp/abc")]
+
+    assert hiding_mount("/tmp/a/b/c", wanted) == "/tmp/a/b"
+    assert hiding_mount("/tmp/abcd", wanted) == "/tmp"
+    assert hiding_mount("/var/tmp", wanted) is None
+    assert hiding_mount("/tmp", wanted) is None
+
+
+@as_every_user
+def test_a_read_only_root_leaves_the_mounts_as_they_are(machine: Machine) -> None:
+    """readOnlyRootFilesystem: all that is mounted becomes read-only, but for what the container asked for."""
+    wanted = [Mount(machine.volume, str(machine.target))]
+    with MountNamespace.make(
+        wanted, machine.pod_directory, machine.support, read_only_root=True
+    ) as namespace:
+        script = "for p in / /tmp /dev/shm $1; do test -w $p && echo $p; done; :"
+        writable = shell(namespace, script, str(machine.target)).split()
+
+    assert writable == ["/dev/shm", str(machine.target)]
+
+
+@as_user
+def test_a_user_namespace_shows_other_ids(machine: Machine) -> None:
+    """runAsUser and runAsGroup without root."""
+    seen_as = (1234, 2345)
+    with MountNamespace.make([], machine.pod_directory, machine.support, seen_as=seen_as) as namespace:
+        assert shell(namespace, "id -u; id -g").split() == ["1234", "2345"]
