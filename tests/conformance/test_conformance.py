@@ -1,6 +1,6 @@
 """Every black-box case of this folder, as a test.
 
-The cases mostly wait, so they run four at a time in threads of their own; a test waits for its case and
+The cases mostly wait, so they run three at a time in threads of their own; a test waits for its case and
 gives the harness' verdict on it. README.md describes the cases, harness.py runs them without pytest too.
 """
 
@@ -18,7 +18,7 @@ sys.path.insert(0, str(HERE))
 import harness  # noqa: E402
 
 CASES = harness.load(sorted((HERE / "cases").glob("*.yaml")))
-AT_A_TIME = 4
+AT_A_TIME = 3
 
 
 @pytest.fixture(scope="module")
