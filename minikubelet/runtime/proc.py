@@ -62,6 +62,12 @@ def read_stat(pid: int) -> ProcessStat | None:
     return ProcessStat(fields[0], int(fields[3]), fields[19]) if fields else None
 
 
+def parent_of(pid: int) -> int:
+    """Its parent; 0 for a process that is gone."""
+    fields = _read(pid, "stat").rpartition(b")")[2].split()
+    return int(fields[1]) if fields else 0
+
+
 def read_marker(pid: int) -> str:
     """The value of `MARKER` in the environment a process was started with; empty if it cannot be known."""
     deadline = monotonic() + EXECVE_TIMEOUT

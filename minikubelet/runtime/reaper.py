@@ -6,6 +6,7 @@ its own) becomes a child of ours at the latest when those before it are dead. A 
 until we reap it, so it can be looked at and killed without ever hitting another process.
 """
 
+import errno
 import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +20,7 @@ from minikubelet.runtime.proc import (
     descendants,
     kill_group,
     output_inodes,
+    parent_of,
     read_marker,
     read_stat,
 )
@@ -181,13 +183,16 @@ class Reaper:
                     orphan.move_to(self._owner(orphan.pid))
 
     def _examine(self, pid: int) -> bool:
-        """Adopt a child of ours; whether it was dead and has been reaped."""
+        """Adopt a child of ours, or of a foster parent; whether it is gone, and its children have come."""
         stat = read_stat(pid)
-        if stat is None or stat.session == self._session:
+        if stat is not None and stat.session == self._session:
             return False  # started by other parts of this program
-        if stat.state in "ZX":
+        if stat is not None and stat.state in "ZX":
             return self.reap(os.P_PID, pid)
-        orphan = Orphan(self, pid)
+        try:
+            orphan = Orphan(self, pid)
+        except ProcessLookupError:  # its foster parent was faster
+            return True
         self._orphans[pid] = orphan
         orphan.move_to(self._owner(pid))
         return False
@@ -230,9 +235,10 @@ class Reaper:
 class Orphan:
     """An adopted process: its parent died, and we are its parent now."""
 
-    __slots__ = ("_condemned", "_mortal", "_pidfd", "_reaper", "pid", "tree")
+    __slots__ = ("_condemned", "_fostered", "_mortal", "_pidfd", "_reaper", "pid", "tree")
 
     def __init__(self, reaper: "Reaper", pid: int) -> None:
+        """Raises `ProcessLookupError` when the child of a foster parent is gone."""
         self.pid = pid
         self.tree: ProcessTree | None = None
         "Whose it is; None for a stranger."
@@ -240,6 +246,12 @@ class Orphan:
         self._condemned = False
         self._mortal = True
         self._pidfd = os.pidfd_open(pid)
+        parent = parent_of(pid)
+        self._fostered = parent != os.getpid()
+        "Somebody else reaps it, so its pid may become another's at any time; only the pidfd is sure."
+        if self._fostered and parent not in reaper.foster_parents:
+            os.close(self._pidfd)
+            raise ProcessLookupError(errno.ESRCH, "no child of ours any more")
         reaper.reactor.watch(self._pidfd, self._notice_end)
 
     def move_to(self, tree: ProcessTree | None) -> None:
@@ -250,7 +262,7 @@ class Orphan:
             tree.admit(self)
 
     def kill(self) -> bool:
-        """SIGKILL to it and its group; its children come to us when it is dead. False where we may not."""
+        """SIGKILL to it, and its group; its children come to us when it is dead. False where we may not."""
         if self._condemned:
             return self._mortal
         self._condemned = True
@@ -263,7 +275,8 @@ class Orphan:
         except PermissionError:  # a setuid program: nobody must wait for it
             self._mortal = False
             self.move_to(None)
-        kill_group(os.getpgid(self.pid))
+        if not self._fostered:
+            kill_group(os.getpgid(self.pid))
         return self._mortal
 
     def _notice_end(self) -> None:

@@ -268,14 +268,6 @@ def test_a_shell_as_pid_1_ignores_sigterm(directory: Path) -> None:
     assert run(pod("echo up; while :; do sleep 0.05; done"), "none", act).exit_code == 143
 
 
-SHARED_LEFTOVERS = pytest.mark.xfail(
-    run=False,
-    reason="with a shared process namespace, the end of a container that left a process in a session of its "
-    "own is sometimes never told",
-)
-
-
-@SHARED_LEFTOVERS
 @as_every_user
 def test_shared_processes_end_with_their_container(directory: Path) -> None:
     """TERM-17, shareProcessNamespace: what a container leaves behind, and nothing of the others."""
@@ -292,7 +284,6 @@ def test_shared_processes_end_with_their_container(directory: Path) -> None:
     assert result.output["side"].split() == ["1"]  # its own is left
 
 
-@SHARED_LEFTOVERS
 @as_every_user
 def test_sandboxes_leave_no_process_behind(directory: Path) -> None:
     """Nor a child to reap."""
