@@ -12,7 +12,7 @@ from minikubelet.api.event import Event
 from minikubelet.api.meta import ObjectMeta
 from minikubelet.api.pod import Container, Lifecycle, LifecycleHandler, Pod, PodSpec, Probe, SleepAction
 from minikubelet.api.pod_status import ContainerStatus, PodCondition
-from minikubelet.kubelet.kubelet import Kubelet
+from minikubelet.kubelet.kubelet import Kubelet, Observer
 from minikubelet.lifecycle.clock import Clock
 from minikubelet.lifecycle.plan import plan
 from minikubelet.lifecycle.settings import LifecycleSettings
@@ -136,7 +136,7 @@ def run(
     events: list[Event] = []
     statuses: list[tuple[float, Pod]] = []
 
-    class Watcher:
+    class Watcher(Observer):
         def event(self, event: Event) -> None:
             events.append(event)
 

@@ -11,12 +11,12 @@ from minikubelet.api.event import Event
 from minikubelet.api.job import Job
 from minikubelet.api.pod import Pod
 from minikubelet.assertions.run import BEGUN, Change, ContainerLog, Run, Target, target_of
-from minikubelet.kubelet.kubelet import Kubelet
+from minikubelet.kubelet.kubelet import Kubelet, Observer
 from minikubelet.kubelet.pod_worker import PodWorker
 from minikubelet.lifecycle.record import PodRecord
 
 
-class Recorder:
+class Recorder(Observer):
     """Follows everything that `kubelet` does from now on. `log` is to be called with what containers write.
 
     `version` grows whenever something was taken down.

@@ -13,12 +13,13 @@ from minikubelet.api.event import Event
 from minikubelet.api.job import Job
 from minikubelet.api.pod import Pod
 from minikubelet.cli.writer import Writer, tell_stderr
+from minikubelet.kubelet.kubelet import Observer
 
 if TYPE_CHECKING:
     from minikubelet.api.cron_job import CronJob
 
 
-class EventsFile:
+class EventsFile(Observer):
     """One v1 Event per line, written as it happens. An observer of the kubelet.
 
     A regular file is written to directly; a pipe through a `Writer`, so that a slow reader holds up
@@ -52,9 +53,6 @@ class EventsFile:
         except OSError as error:
             tell_stderr(f"{self._path}: {error.strerror}")
             self._fail()
-
-    def changed(self, key: str) -> None:
-        """Status goes into the other file."""
 
     def close(self) -> None:
         if self._writer is not None:

@@ -37,6 +37,7 @@ from minikubelet.cli.summary import (
 )
 from minikubelet.cli.table import rows_table
 from minikubelet.cli.writer import PENDING_LIMIT, Writer, tell_stderr
+from minikubelet.kubelet.kubelet import Observer
 from minikubelet.kubelet.pod_worker import PodWorker
 from minikubelet.lifecycle.backoff import current_delay, go_duration
 from minikubelet.lifecycle.printing import PodRow, human_duration, pod_row
@@ -50,7 +51,7 @@ TAIL_LINES = 10  # kept of each container for the report on a failed pod
 TAIL_LINE = 512  # bytes kept of each of them
 
 
-class Screen(Protocol):
+class Screen(Observer):
     """What the run command needs of either kind."""
 
     writer: Writer
@@ -59,17 +60,17 @@ class Screen(Protocol):
     is_live: bool
     "Wants a `tick` every second."
 
-    def log(self, pod: Pod, container: str, attempt: int, stream: str, chunk: bytes) -> None: ...
+    def log(self, pod: Pod, container: str, attempt: int, stream: str, chunk: bytes) -> None:
+        raise NotImplementedError
 
-    def event(self, event: Event) -> None: ...
+    def notice(self, text: str) -> None:
+        raise NotImplementedError
 
-    def changed(self, key: str) -> None: ...
+    def tick(self) -> None:
+        raise NotImplementedError
 
-    def notice(self, text: str) -> None: ...
-
-    def tick(self) -> None: ...
-
-    def finish(self, pods: Sequence[Pod], jobs: Sequence[Job], ending: Ending) -> None: ...
+    def finish(self, pods: Sequence[Pod], jobs: Sequence[Job], ending: Ending) -> None:
+        raise NotImplementedError
 
 
 # ------------------------------------------------------------------------------------ lines
@@ -415,7 +416,7 @@ class PodSource(Protocol):
     def worker(self, key: str) -> PodWorker: ...
 
 
-class TextScreen:
+class TextScreen(Screen):
     """Logs as `pod/container | line`, events as `pod/container * what`, warnings as `... ! what`."""
 
     def __init__(
@@ -649,7 +650,7 @@ def missing_text(lines: int) -> str:
 # ------------------------------------------------------------------------------------ json
 
 
-class JsonScreen:
+class JsonScreen(Screen):
     """One JSON object per line, each with one key that tells what it is: log, event, summary."""
 
     def __init__(
@@ -697,9 +698,6 @@ class JsonScreen:
             self._rest(f"{event.involved_object.namespace}/{event.involved_object.name}", container)
         self._sequence += 1
         self._write({"event": event.as_wire(self._sequence)})
-
-    def changed(self, key: str) -> None:
-        """Status is told by events and, at the end, by the summary."""
 
     def tick(self) -> None:
         """Nothing here depends on the time."""

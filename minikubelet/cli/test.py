@@ -229,7 +229,7 @@ class RecordedRun(Run):
     _asked_at = -1
 
 
-class SilentScreen:
+class SilentScreen(Screen):
     """Says nothing about the run; what the program itself has to say goes to stderr."""
 
     kubelet: PodSource | None = None
@@ -240,10 +240,6 @@ class SilentScreen:
         self.writer = Writer(self._nowhere)
 
     def log(self, pod: Pod, container: str, attempt: int, stream: str, chunk: bytes) -> None: ...
-
-    def event(self, event: object) -> None: ...
-
-    def changed(self, key: str) -> None: ...
 
     def notice(self, text: str) -> None:
         tell_stderr(text)

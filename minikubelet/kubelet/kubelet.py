@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from itertools import count
 from math import inf
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -22,6 +22,7 @@ from minikubelet.api.meta import ObjectMeta, format_time
 from minikubelet.api.pod import Pod
 from minikubelet.kubelet.pod_worker import PodWorker
 from minikubelet.kubelet.recorder import EventRecorder
+from minikubelet.lifecycle.facts import DeletionRequested, ReadinessGateSet
 from minikubelet.lifecycle.job_view import job_pod
 from minikubelet.lifecycle.phase import FAILED, phase
 from minikubelet.lifecycle.settings import LifecycleSettings
@@ -39,14 +40,20 @@ if TYPE_CHECKING:
     Worker = PodWorker | JobWorker | CronWorker
 
 
-class Observer(Protocol):
+class Observer:
     """Somebody who is told what happens; called synchronously, so it must be quick and not raise."""
 
     def event(self, event: Event) -> None:
         """An Event was recorded."""
 
+    def requested(self, key: str, request: DeletionRequested | ReadinessGateSet) -> None:
+        """Something is asked of the pod `namespace/name`, which has not taken notice yet."""
+
     def changed(self, key: str) -> None:
         """The pod `namespace/name` may have a new status."""
+
+    def job_changed(self, key: str) -> None:
+        """The Job `namespace/name` may have a new status."""
 
 
 class PodEnded(Exception):
@@ -156,7 +163,7 @@ class Kubelet:
 
     def delete_pod(self, key: str, grace_seconds: int | None = None) -> None:
         """TERM-4. A second deletion can only shorten the grace."""
-        self._pods[key].delete(grace_seconds)
+        self._request(self._pods[key], DeletionRequested(grace_seconds))
 
     def delete_job(self, key: str, grace_seconds: int | None = None) -> None:
         """Delete a Job and its pods; none is replaced."""
@@ -184,11 +191,16 @@ class Kubelet:
         for key in list(self._jobs):
             self.delete_job(key, grace_seconds)
         for worker in self._pods.values():
-            worker.delete(grace_seconds)
+            self._request(worker, DeletionRequested(grace_seconds))
 
     def set_readiness_gate(self, key: str, condition_type: str, status: bool) -> None:
         """COND-7: the part of a readinessGate's own controller."""
-        self._pods[key].set_readiness_gate(condition_type, status)
+        self._request(self._pods[key], ReadinessGateSet(condition_type, status))
+
+    def _request(self, worker: PodWorker, request: DeletionRequested | ReadinessGateSet) -> None:
+        for observer in self.observers:
+            observer.requested(worker.key, request)
+        worker.observe(request)
 
     @property
     def has_failed(self) -> bool:
@@ -307,7 +319,7 @@ class Kubelet:
         for waiter in self._waiters:
             waiter.set()
         self._waiters.clear()
-        if self._rearm is not None and self._next_alarm() < self._armed_for:
+        if self._rearm is not None and self.next_alarm() < self._armed_for:
             self._rearm.set()
 
     def _advance(self, worker: "Worker") -> None:
@@ -332,6 +344,8 @@ class Kubelet:
                 cron_job.child_changed(worker.key)
                 self._mark(cron_job)
                 self._forget_if_over(worker.key)
+            for observer in self.observers:
+                observer.job_changed(worker.key)
 
     def _mark(self, worker: "Worker") -> None:
         self._dirty[worker] = None
@@ -340,11 +354,11 @@ class Kubelet:
 
     def _mark_due(self) -> None:
         now = self.runtime.now()
-        while self._alarms and self._next_alarm() <= now:
+        while self._alarms and self.next_alarm() <= now:
             self._dirty[heapq.heappop(self._alarms)[2]] = None
 
-    def _next_alarm(self) -> float:
-        """The earliest alarm that still counts."""
+    def next_alarm(self) -> float:
+        """When `settle` is due even if nothing happens: seconds on the runtime's clock, inf for never."""
         while self._alarms and self._alarms[0][2].alarm != self._alarms[0][0]:
             heapq.heappop(self._alarms)
         return self._alarms[0][0] if self._alarms else inf
@@ -379,9 +393,11 @@ class Kubelet:
             while True:
                 self.settle()
                 self._rearm = trio.Event()
-                self._armed_for = self._next_alarm()
+                self._armed_for = self.next_alarm()
                 with trio.move_on_after(max(self._armed_for - self.runtime.now(), 0)):
                     await self._rearm.wait()
+                # What has happened by the time of an alarm is to be known when it is judged.
+                await trio.lowlevel.checkpoint()
 
     async def wait_until(self, condition: Callable[[], bool]) -> None:
         """Return once `condition()` holds; asked again after every change, never polled."""

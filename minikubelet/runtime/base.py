@@ -14,6 +14,9 @@ import attrs
 from minikubelet.api.pod import Container, LifecycleHandler, Pod, Probe
 from minikubelet.lifecycle.facts import ProbeKind, ProbeResult
 
+Output = Callable[[Pod, str, int, str, bytes], None]
+"""Shown what containers write: pod, container name, attempt, `stdout` or `stderr`, a chunk of bytes."""
+
 
 class PrepareError(Exception):
     """A volume or directory of the pod cannot be prepared now; it may be later (VOL-6)."""

@@ -7,25 +7,29 @@ or a plain event heap is passing it.
 
 import heapq
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import count
 from math import inf
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import attrs
-import trio
 
 from minikubelet.api.pod import Container, LifecycleHandler, Pod, Probe
-from minikubelet.lifecycle.facts import ProbeKind
+from minikubelet.lifecycle.facts import ProbeKind, ProbeResult
 from minikubelet.lifecycle.record import SIGKILL
 from minikubelet.runtime.base import (
     Cancel,
     ContainerExit,
     ContainerProcess,
     HookAnswer,
+    Output,
     PrepareError,
     ProbeAnswer,
     StartError,
 )
+
+if TYPE_CHECKING:
+    import trio
 
 
 @attrs.frozen
@@ -33,6 +37,8 @@ class HookScript:
     lasts: float = 0.0
     "Seconds until the hook returns; inf hangs."
     error: str | None = None
+    dies_with: int | None = None
+    "The container exits with that code just before the hook would return."
 
 
 @attrs.frozen
@@ -45,67 +51,106 @@ class Script:
     "From the stop signal to the exit; inf ignores the signal."
     term_exit_code: int | None = None
     "None: no handler, so the signal itself is what ends it (128+n)."
+    lingers: float = 0.0
+    "From its own end to the report of it, until what it left behind is dead (TERM-17)."
+    kill_lasts: float = 0.0
+    "The same for SIGKILL, which a process in the kernel may take its time for."
     starts_up_after: float = 0.0
     ready_after: float = 0.0
     unready_after: float = inf
     unhealthy_after: float = inf
-    probe_lasts: float = 0.0
+    probe_lasts: tuple[float, ...] = (0.0,)
+    "Seconds until each answer, over and over again."
+    answers: Mapping[ProbeKind, Sequence[tuple[float, ProbeResult]]] = attrs.Factory(dict)
+    "What a probe is told from which age on, where that is not as simple as above."
     post_start: HookScript = HookScript()
     pre_stop: HookScript = HookScript()
     start_error: StartError | None = None
     message: str | None = None
+    writes: Sequence[tuple[float, str]] = ()
+    "What it says, and when; a run that has ended says nothing more."
 
-    def answer(self, kind: ProbeKind, age: float) -> bool:
+    def answer(self, kind: ProbeKind, age: float) -> ProbeResult:
+        if kind in self.answers:
+            told = [result for since, result in self.answers[kind] if since <= age]
+            return told[-1] if told else "failure"
         match kind:
             case "startup":
-                return age >= self.starts_up_after
+                ok = age >= self.starts_up_after
             case "liveness":
-                return age < self.unhealthy_after
+                ok = age < self.unhealthy_after
             case "readiness":
-                return self.ready_after <= age < self.unready_after
+                ok = self.ready_after <= age < self.unready_after
+        return "success" if ok else "failure"
+
+    def healed(self) -> "Script":
+        """The same program in a world without faults."""
+        return Script(lasts=min(self.lasts, 1.0) if self.lasts < inf else inf)
 
 
-class Scheduler(Protocol):
+class HeapScheduler:
+    """Virtual time from a heap of callbacks, passed by hand. Of those due at one instant the one with the
+    lowest `priority` comes first, then the one that was asked for first."""
+
+    def __init__(self, priority: Callable[[], int] = lambda: 0) -> None:
+        self._heap: list[tuple[float, int, int, Callable[[], None]]] = []
+        self._order = count()
+        self._priority = priority
+        self._cancelled: set[int] = set()
+        self._now = 0.0
+
     def now(self) -> float:
         """Seconds of virtual time."""
-
-    def call_at(self, instant: float, callback: Callable[[], None]) -> Cancel:
-        """Call back at that instant, after everything asked for earlier."""
-
-
-class TrioScheduler:
-    """A scheduler on trio's clock, which under MockClock is virtual. Ties go in the order of asking."""
-
-    def __init__(self) -> None:
-        self._heap: list[tuple[float, int, Callable[[], None]]] = []
-        self._order = count()
-        self._cancelled: set[int] = set()
-        self._earlier = trio.Event()
-
-    def now(self) -> float:
-        return trio.current_time()
+        return self._now
 
     def call_at(self, instant: float, callback: Callable[[], None]) -> Cancel:
         order = next(self._order)
         if instant == inf:
             return lambda: None
-        heapq.heappush(self._heap, (instant, order, callback))
-        self._earlier.set()
+        heapq.heappush(self._heap, (instant, self._priority(), order, callback))
         return lambda: self._cancelled.add(order)
 
+    def due_at(self) -> float:
+        """When the next callback is due; inf for never."""
+        while self._heap and self._heap[0][2] in self._cancelled:
+            self._cancelled.discard(heapq.heappop(self._heap)[2])
+        return self._heap[0][0] if self._heap else inf
+
+    def run_until(self, instant: float, settle: Callable[[], None]) -> None:
+        """Let time pass; `settle` is called after each callback."""
+        while (due_at := self.due_at()) <= instant:
+            self._now = max(self._now, due_at)
+            heapq.heappop(self._heap)[3]()
+            settle()
+        self._now = instant
+
+
+class TrioScheduler(HeapScheduler):
+    """The same on trio's clock, which under MockClock is virtual."""
+
+    def __init__(self, priority: Callable[[], int] = lambda: 0) -> None:
+        super().__init__(priority)
+        self._earlier: trio.Event | None = None
+
+    def now(self) -> float:
+        import trio
+
+        return trio.current_time()
+
+    def call_at(self, instant: float, callback: Callable[[], None]) -> Cancel:
+        cancel = super().call_at(instant, callback)
+        if self._earlier is not None:
+            self._earlier.set()
+        return cancel
+
     async def run(self, settle: Callable[[], None]) -> None:
+        import trio
+
         while True:
             self._earlier = trio.Event()
-            due_at = self._heap[0][0] if self._heap else inf
-            with trio.move_on_at(due_at):
+            with trio.move_on_at(self.due_at()):
                 await self._earlier.wait()
-            while self._heap and self._heap[0][0] <= trio.current_time():
-                _, order, callback = heapq.heappop(self._heap)
-                if order in self._cancelled:
-                    self._cancelled.discard(order)
-                else:
-                    callback()
-                    settle()
+            self.run_until(trio.current_time(), settle)
 
 
 @attrs.frozen
@@ -122,22 +167,27 @@ class Trace:
 class SimulatedRuntime:
     """Plays `scripts[container name][run number]`, the last script again for further runs.
 
-    `prepare_failures` is how often preparing each pod fails before it works.
+    `prepare_failures` is how often preparing a pod fails before it works. From `heals_at` on whatever is
+    begun works. `output` is shown what containers write.
     """
 
     def __init__(
         self,
         scripts: Mapping[str, Sequence[Script]],
         *,
-        scheduler: TrioScheduler | None = None,
+        scheduler: HeapScheduler | None = None,
         prepare_failures: int = 0,
+        heals_at: float = inf,
+        output: Output | None = None,
     ) -> None:
         self.scripts = scripts
         self.scheduler = scheduler or TrioScheduler()
         self.trace: list[Trace] = []
         self.prepared: set[str] = set()
         self.live: dict[tuple[str, str], SimulatedProcess] = {}
+        self.output = output
         self._prepare_failures = prepare_failures
+        self._heals_at = heals_at
         self._runs: dict[tuple[str, str], int] = {}
 
     def now(self) -> float:
@@ -147,7 +197,7 @@ class SimulatedRuntime:
         self.trace.append(Trace(self.now(), what, pod.metadata.name, container, detail))
 
     def prepare_pod(self, pod: Pod) -> None:
-        if self._prepare_failures:
+        if self._prepare_failures and self.now() < self._heals_at:
             self._prepare_failures -= 1
             raise PrepareError("the script says so")
         self.prepared.add(pod.key)
@@ -162,11 +212,13 @@ class SimulatedRuntime:
         self._runs[key] = number + 1
         scripts = self.scripts.get(container.name, (Script(),))
         script = scripts[min(number, len(scripts) - 1)]
+        if self.now() >= self._heals_at:
+            script = script.healed()
         if script.start_error is not None:
             self.note("startError", pod, container.name)
             raise script.start_error
         self.note("start", pod, container.name, attempt)
-        process = SimulatedProcess(self, pod, container, script, exited)
+        process = SimulatedProcess(self, pod, container, attempt, script, exited)
         self.live[key] = process
         return process
 
@@ -176,6 +228,7 @@ class SimulatedRuntime:
         self.note("removed", pod)
 
     async def run(self, settle: Callable[[], None]) -> None:
+        assert isinstance(self.scheduler, TrioScheduler), "a plain heap of callbacks is passed by hand"
         await self.scheduler.run(settle)
 
 
@@ -185,6 +238,7 @@ class SimulatedProcess:
         runtime: SimulatedRuntime,
         pod: Pod,
         container: Container,
+        attempt: int,
         script: Script,
         exited: Callable[[ContainerExit], None],
     ) -> None:
@@ -196,35 +250,55 @@ class SimulatedProcess:
         self._started_at = runtime.now()
         self._ends_at = inf
         self._cancel_exit: Cancel = lambda: None
-        self._exit_at(self._started_at + script.lasts, script.exit_code)
+        self._questions = 0
+        self._exit_at(self._started_at + script.lasts + script.lingers, script.exit_code)
+        for age, text in script.writes:
+            self._after(age, partial(self._write, attempt, text))
 
     def signal(self, number: int) -> None:
         self._note("signal", number)
         now = self._runtime.now()
         if number == SIGKILL:
-            self._exit_at(now, 128 + number)
+            self._exit_at(now + self._script.kill_lasts, 128 + number)
         else:
             code = self._script.term_exit_code
-            self._exit_at(now + self._script.term_lasts, 128 + number if code is None else code)
+            lasts = self._script.term_lasts + self._script.lingers
+            self._exit_at(now + lasts, 128 + number if code is None else code)
 
     def run_hook(self, handler: LifecycleHandler, done: Callable[[HookAnswer], None]) -> Cancel:
         lifecycle = self._container.lifecycle
         is_post_start = lifecycle is not None and handler is lifecycle.post_start
         script = self._script.post_start if is_post_start else self._script.pre_stop
         self._note("postStart" if is_post_start else "preStop")
-        return self._after(script.lasts, lambda: done(HookAnswer(script.error)))
+
+        def end() -> None:
+            if script.dies_with is not None:
+                self._cancel_exit()
+                self._exit(script.dies_with)
+            else:
+                done(HookAnswer(script.error))
+
+        return self._after(script.lasts, end)
 
     def ask_probe(self, kind: ProbeKind, probe: Probe, done: Callable[[ProbeAnswer], None]) -> Cancel:
-        ok = self._script.answer(kind, self._runtime.now() - self._started_at)
-        self._note("probe", (kind, ok))
-        if self._script.probe_lasts > probe.timeout_seconds:
+        result = self._script.answer(kind, self._runtime.now() - self._started_at)
+        self._note("probe", (kind, result == "success"))
+        latencies = self._script.probe_lasts
+        lasts = latencies[self._questions % len(latencies)]
+        self._questions += 1
+        if lasts > probe.timeout_seconds:
             late = ProbeAnswer("failure", "timed out")
             return self._after(probe.timeout_seconds, lambda: done(late))
-        answer = ProbeAnswer("success") if ok else ProbeAnswer("failure", "the script says so")
-        return self._after(self._script.probe_lasts, lambda: done(answer))
+        answer = ProbeAnswer(result, "" if result == "success" else "the script says so")
+        return self._after(lasts, lambda: done(answer))
 
     def _after(self, seconds: float, callback: Callable[[], None]) -> Cancel:
         return self._runtime.scheduler.call_at(self._runtime.now() + seconds, callback)
+
+    def _write(self, attempt: int, text: str) -> None:
+        live = self._runtime.live.get((self._pod.key, self._container.name)) is self
+        if live and self._runtime.output is not None:
+            self._runtime.output(self._pod, self._container.name, attempt, "stdout", text.encode())
 
     def _note(self, what: str, detail: object = None) -> None:
         self._runtime.note(what, self._pod, self._container.name, detail)

@@ -19,7 +19,7 @@ from minikubelet.api.event import Event
 from minikubelet.api.job import Job, JobSpec
 from minikubelet.api.meta import ObjectMeta
 from minikubelet.api.pod import Pod, PodTemplateSpec
-from minikubelet.kubelet.kubelet import Kubelet
+from minikubelet.kubelet.kubelet import Kubelet, Observer
 from minikubelet.runtime.simulated import Script, SimulatedRuntime
 from simulation import pod
 
@@ -40,14 +40,11 @@ def cron_job(schedule: str, job: JobSpec | None = None, **spec: Any) -> CronJob:
 
 
 @attrs.define
-class Observer:
+class Told(Observer):
     events: list[Event] = attrs.Factory(list)
 
     def event(self, event: Event) -> None:
         self.events.append(event)
-
-    def changed(self, key: str) -> None:
-        """Status is asked for when it is wanted."""
 
     def told(self) -> list[tuple[float, str, str]]:
         """What was told about CronJobs: seconds since midnight, reason, message."""
@@ -58,14 +55,12 @@ class Observer:
         ]
 
 
-def play(
-    story: Callable[[Kubelet, Observer], Awaitable[None]], scripts: Sequence[Script]
-) -> SimulatedRuntime:
+def play(story: Callable[[Kubelet, Told], Awaitable[None]], scripts: Sequence[Script]) -> SimulatedRuntime:
     """Run `story` beside a serving kubelet; it begins at midnight."""
 
     async def main() -> SimulatedRuntime:
         runtime = SimulatedRuntime({"main": scripts})
-        observer = Observer()
+        observer = Told()
         kubelet = Kubelet(runtime, epoch=MIDNIGHT - runtime.now())
         kubelet.observers.append(observer)
         async with trio.open_nursery() as nursery:
@@ -86,7 +81,7 @@ def minute(count: int) -> str:
 
 
 def test_jobs_come_and_go_and_events_tell_of_it():
-    async def story(kubelet: Kubelet, observer: Observer) -> None:
+    async def story(kubelet: Kubelet, observer: Told) -> None:
         kubelet.add_cron_job(cron_job("*/10 * * * *", successful_jobs_history_limit=1))
         await trio.sleep(25 * MINUTE)
 
@@ -106,7 +101,7 @@ def test_jobs_come_and_go_and_events_tell_of_it():
 
 
 def test_a_job_knows_its_cron_job_and_its_pods_know_the_job():
-    async def story(kubelet: Kubelet, observer: Observer) -> None:
+    async def story(kubelet: Kubelet, observer: Told) -> None:
         key = kubelet.add_cron_job(cron_job("*/10 * * * *"))
         await trio.sleep(10 * MINUTE + 1)
         (job,) = kubelet.jobs()
@@ -122,7 +117,7 @@ def test_a_job_knows_its_cron_job_and_its_pods_know_the_job():
 
 
 def test_what_is_beyond_the_history_goes_with_its_pods():
-    async def story(kubelet: Kubelet, observer: Observer) -> None:
+    async def story(kubelet: Kubelet, observer: Told) -> None:
         kubelet.add_cron_job(cron_job("*/10 * * * *"))
         await trio.sleep(24 * HOUR + MINUTE)
 
@@ -135,7 +130,7 @@ def test_what_is_beyond_the_history_goes_with_its_pods():
 
 
 def test_the_status_names_the_active_job_with_its_uid():
-    async def story(kubelet: Kubelet, observer: Observer) -> None:
+    async def story(kubelet: Kubelet, observer: Told) -> None:
         key = kubelet.add_cron_job(cron_job("*/10 * * * *"))
         await trio.sleep(20 * MINUTE + 5)
         status = to_wire(kubelet.cron_job(key))["status"]
@@ -160,7 +155,7 @@ def test_the_status_names_the_active_job_with_its_uid():
 def test_replace_does_not_wait_for_the_replaced_job_to_be_gone():
     """Its pods end in their own grace, beside those of the new Job; then nobody remembers it."""
 
-    async def story(kubelet: Kubelet, observer: Observer) -> None:
+    async def story(kubelet: Kubelet, observer: Told) -> None:
         kubelet.add_cron_job(cron_job("*/10 * * * *", concurrency_policy="Replace"))
         await trio.sleep(20 * MINUTE + 1)
         assert names(kubelet.jobs()) == [minute(10), minute(20)]
@@ -179,7 +174,7 @@ def test_replace_does_not_wait_for_the_replaced_job_to_be_gone():
 
 
 def test_forbid_starts_again_as_soon_as_the_job_has_finished():
-    async def story(kubelet: Kubelet, observer: Observer) -> None:
+    async def story(kubelet: Kubelet, observer: Told) -> None:
         kubelet.add_cron_job(cron_job("*/10 * * * *", concurrency_policy="Forbid"))
         await trio.sleep(30 * MINUTE)
 
@@ -189,7 +184,7 @@ def test_forbid_starts_again_as_soon_as_the_job_has_finished():
 
 
 def test_a_failed_job_is_seen_and_kept():
-    async def story(kubelet: Kubelet, observer: Observer) -> None:
+    async def story(kubelet: Kubelet, observer: Told) -> None:
         kubelet.add_cron_job(cron_job("*/10 * * * *", template(backoff_limit=0)))
         await trio.sleep(25 * MINUTE)
 
@@ -202,7 +197,7 @@ def test_a_failed_job_is_seen_and_kept():
 
 
 def test_a_job_that_its_time_to_live_removes_at_once_is_seen_all_the_same():
-    async def story(kubelet: Kubelet, observer: Observer) -> None:
+    async def story(kubelet: Kubelet, observer: Told) -> None:
         key = kubelet.add_cron_job(cron_job("*/10 * * * *", template(ttl_seconds_after_finished=0)))
         await trio.sleep(15 * MINUTE)
 
@@ -216,7 +211,7 @@ def test_a_job_that_its_time_to_live_removes_at_once_is_seen_all_the_same():
 
 
 def test_a_job_that_somebody_deletes_is_missing():
-    async def story(kubelet: Kubelet, observer: Observer) -> None:
+    async def story(kubelet: Kubelet, observer: Told) -> None:
         kubelet.add_cron_job(cron_job("*/10 * * * *"))
         await trio.sleep(11 * MINUTE)
         kubelet.delete_job(f"default/{minute(10)}")
@@ -228,7 +223,7 @@ def test_a_job_that_somebody_deletes_is_missing():
 
 
 def test_a_name_that_is_taken_is_told_and_the_next_job_is_started():
-    async def story(kubelet: Kubelet, observer: Observer) -> None:
+    async def story(kubelet: Kubelet, observer: Told) -> None:
         kubelet.add_job(Job(ObjectMeta(name=minute(10)), template()))
         kubelet.add_cron_job(cron_job("*/10 * * * *"))
         await trio.sleep(20 * MINUTE + 1)
@@ -243,7 +238,7 @@ def test_a_name_that_is_taken_is_told_and_the_next_job_is_started():
 
 
 def test_LOCAL_9_only_deletion_ends_a_schedule():
-    async def story(kubelet: Kubelet, observer: Observer) -> None:
+    async def story(kubelet: Kubelet, observer: Told) -> None:
         key = kubelet.add_cron_job(cron_job("*/10 * * * *"))
         await trio.sleep(15 * MINUTE)
         assert not kubelet.is_finished
@@ -262,7 +257,7 @@ def test_LOCAL_9_only_deletion_ends_a_schedule():
 
 
 def test_LOCAL_9_a_cron_job_that_has_started_nothing_ends_at_once():
-    async def story(kubelet: Kubelet, observer: Observer) -> None:
+    async def story(kubelet: Kubelet, observer: Told) -> None:
         kubelet.add_cron_job(cron_job("@yearly"))
         await trio.sleep(MINUTE / 2)
         kubelet.delete_all()
@@ -273,7 +268,7 @@ def test_LOCAL_9_a_cron_job_that_has_started_nothing_ends_at_once():
 
 
 def test_two_cron_jobs_of_one_name_are_refused():
-    async def story(kubelet: Kubelet, observer: Observer) -> None:
+    async def story(kubelet: Kubelet, observer: Told) -> None:
         kubelet.add_cron_job(cron_job("@daily"))
         with pytest.raises(ValueError, match="cron job default/c exists"):
             kubelet.add_cron_job(cron_job("@daily"))
@@ -296,7 +291,7 @@ def test_two_cron_jobs_of_one_name_are_refused():
     ],
 )
 def test_the_outlook_says_what_to_expect(schedule, fields, expected):
-    async def story(kubelet: Kubelet, observer: Observer) -> None:
+    async def story(kubelet: Kubelet, observer: Told) -> None:
         assert kubelet.outlook(kubelet.add_cron_job(cron_job(schedule, **fields))) == expected
 
     play(story, [])

@@ -168,4 +168,4 @@ def test_alarms_that_no_longer_count_do_not_pile_up():
             assert len(kubelet._alarms) < 100
         await kubelet.wait_until(lambda: kubelet.is_finished)
 
-    play({"main": [Script(probe_lasts=0.5)]}, story)
+    play({"main": [Script(probe_lasts=(0.5,))]}, story)

@@ -66,7 +66,7 @@ probes = st.builds(
 @given(probes, st.booleans())
 def test_PROBE_15_a_startup_probe_gives_up_exactly_when_it_is_told(probe: Probe, slow: bool) -> None:
     """The earlier time if every answer comes at once, the later one if none does."""
-    never_up = Script(starts_up_after=inf, probe_lasts=inf if slow else 0.0)
+    never_up = Script(starts_up_after=inf, probe_lasts=(inf if slow else 0.0,))
 
     done = run(pod(main=[container("main", startup_probe=probe)]), {"main": never_up}, until=200)
 
@@ -96,7 +96,7 @@ def test_PROBE_12_no_shorter_time_would_be_true() -> None:
 
     done = run(
         pod(main=[container("main", liveness_probe=probe)]),
-        {"main": Script(unhealthy_after=20.001, probe_lasts=0.999)},
+        {"main": Script(unhealthy_after=20.001, probe_lasts=(0.999,))},
         until=100,
     )
 

@@ -48,7 +48,7 @@ def test_PROBE_5_a_slow_probe_delays_the_next_one(kind):
     probe = Probe(period_seconds=2, timeout_seconds=9, failure_threshold=9)
     done = run(
         pod(main=[container("main", **{f"{kind}_probe": probe})]),
-        {"main": Script(probe_lasts=5, starts_up_after=inf)},
+        {"main": Script(probe_lasts=(5,), starts_up_after=inf)},
         {16.0: delete()},
     )
 
@@ -195,7 +195,7 @@ def test_I5_an_answer_that_is_under_way_when_its_container_dies_says_nothing_abo
     probe = Probe(period_seconds=20, timeout_seconds=9, failure_threshold=1)
     done = run(
         pod(main=[container("main", liveness_probe=probe)]),
-        {"main": [Script(lasts=2, probe_lasts=5, unhealthy_after=0), Script()]},
+        {"main": [Script(lasts=2, probe_lasts=(5,), unhealthy_after=0), Script()]},
         {15.0: delete()},
     )
 
@@ -208,7 +208,7 @@ def test_PROBE_30_a_liveness_answer_that_comes_during_termination_counts_for_not
     probe = Probe(period_seconds=20, timeout_seconds=9, failure_threshold=1)
     done = run(
         pod(main=[container("main", liveness_probe=probe)]),
-        {"main": Script(probe_lasts=5, unhealthy_after=0, term_lasts=9)},
+        {"main": Script(probe_lasts=(5,), unhealthy_after=0, term_lasts=9)},
         {3.0: delete()},
     )
 
@@ -266,7 +266,7 @@ def test_PROBE_20_a_timeout_counts_as_failure():
             main=[container("main", liveness_probe=Probe(period_seconds=10, failure_threshold=1))],
             restart_policy="Never",
         ),
-        {"main": Script(probe_lasts=5)},
+        {"main": Script(probe_lasts=(5,))},
     )
 
     assert done.signals("main") == [(1.0, 15)]

@@ -1,0 +1,229 @@
+"""The log of a run: what was asked of the runtime, what it answered, what the kubelet published.
+
+Written at the seams by who stands between: an observer of the kubelet, and a runtime that passes
+everything on to another and writes it down. So the same log comes of real processes and of simulated ones.
+"""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import attrs
+
+from minikubelet.api.event import Event
+from minikubelet.api.pod import Container, LifecycleHandler, Pod, Probe
+from minikubelet.kubelet.kubelet import Kubelet, Observer
+from minikubelet.lifecycle.facts import DeletionRequested, ProbeKind, ReadinessGateSet
+from minikubelet.lifecycle.settings import LifecycleSettings
+from minikubelet.runtime.base import (
+    Cancel,
+    ContainerExit,
+    ContainerProcess,
+    HookAnswer,
+    PrepareError,
+    ProbeAnswer,
+    Runtime,
+    StartError,
+)
+
+What = Literal[
+    "begun",
+    "prepared",
+    "prepareFailed",
+    "started",
+    "startFailed",
+    "exited",
+    "signalled",
+    "hookBegan",
+    "hookEnded",
+    "hookCancelled",
+    "probeBegan",
+    "probeEnded",
+    "probeCancelled",
+    "deletion",
+    "gate",
+    "published",
+    "jobPublished",
+    "event",
+    "removed",
+    "over",
+]
+"""Of a pod, with what `detail` is:
+
+`begun` the Pod as it was accepted, before anything else of it; `prepared`, `removed`: its directories are
+there, are gone; `prepareFailed` the message; `deletion` the grace asked for in seconds, None for the pod's
+own; `gate` a readinessGate's (type, status); `published` the Pod with its status, after each change;
+`event` the Event (of any object).
+
+Of a container, with `attempt`: `started`; `startFailed` (reason, recorded); `exited` the exit code, when all
+of it is gone; `signalled` the number; `hookBegan`, `hookCancelled` the kind of hook, `hookEnded` (kind, error
+or None); `probeBegan`, `probeCancelled` the kind of probe, `probeEnded` (kind, result, delay in seconds).
+
+`jobPublished` the Job with its status, under the Job's key. `over`, the last of all, under no key: whether
+everything was finished.
+"""
+
+
+@attrs.frozen
+class Entry:
+    at: float
+    "Seconds on the runtime's clock."
+    what: What
+    key: str
+    "`namespace/name` of the pod, or of the Job."
+    container: str = ""
+    attempt: int = -1
+    "Of the container: its restart count (STATUS-3)."
+    detail: Any = None
+
+
+class Journal(Observer):
+    """The entries of one run, in the order in which things happened."""
+
+    def __init__(self, settings: LifecycleSettings | None = None) -> None:
+        self.settings = settings or LifecycleSettings()
+        self.entries: list[Entry] = []
+        self._kubelet: Kubelet | None = None
+        self._published: dict[str, object] = {}
+
+    def follow(self, kubelet: Kubelet) -> None:
+        """Write down what it publishes from now on. Its runtime is to be one of `journaled`'s."""
+        self._kubelet = kubelet
+        self.settings = kubelet.settings
+        kubelet.observers.append(self)
+
+    def close(self) -> None:
+        """The run is over."""
+        assert self._kubelet is not None
+        self.note("over", "", detail=self._kubelet.is_finished)
+
+    def note(
+        self, what: What, key: str, container: str = "", attempt: int = -1, detail: object = None
+    ) -> None:
+        assert self._kubelet is not None
+        self.entries.append(Entry(self._kubelet.runtime.now(), what, key, container, attempt, detail))
+
+    # -------------------------------------------------------------- as an observer of the kubelet
+
+    def event(self, event: Event) -> None:
+        about = event.involved_object
+        self._begin(f"{about.namespace}/{about.name}" if about.kind == "Pod" else "")
+        self.note("event", f"{about.namespace}/{about.name}", detail=event)
+
+    def requested(self, key: str, request: DeletionRequested | ReadinessGateSet) -> None:
+        self._begin(key)
+        if isinstance(request, DeletionRequested):
+            self.note("deletion", key, detail=request.grace_seconds)
+        else:
+            self.note("gate", key, detail=(request.condition_type, request.status))
+
+    def changed(self, key: str) -> None:
+        assert self._kubelet is not None
+        worker = self._kubelet.worker(key)
+        self._begin(key)
+        if self._published.get(key) is not worker.record:
+            self._published[key] = worker.record
+            self.note("published", key, detail=worker.published(self._kubelet.epoch))
+
+    def job_changed(self, key: str) -> None:
+        assert self._kubelet is not None
+        self.note("jobPublished", key, detail=self._kubelet.job(key))
+
+    def _begin(self, key: str) -> None:
+        if key and key not in self._published:
+            assert self._kubelet is not None
+            self._published[key] = None
+            self.note("begun", key, detail=self._kubelet.worker(key).record.pod)
+
+
+def journaled(runtime: Runtime, journal: Journal) -> Runtime:
+    """The same runtime, every use of which is written down."""
+    return _JournaledRuntime(runtime, journal)
+
+
+class _JournaledRuntime:
+    def __init__(self, runtime: Runtime, journal: Journal) -> None:
+        self._runtime = runtime
+        self._journal = journal
+        self.now = runtime.now
+        self.run = runtime.run
+
+    def prepare_pod(self, pod: Pod) -> str | None:
+        self._journal._begin(pod.key)
+        try:
+            remark = self._runtime.prepare_pod(pod)
+        except PrepareError as error:
+            self._journal.note("prepareFailed", pod.key, detail=str(error))
+            raise
+        self._journal.note("prepared", pod.key)
+        return remark
+
+    def start_container(
+        self, pod: Pod, container: Container, attempt: int, exited: Callable[[ContainerExit], None]
+    ) -> ContainerProcess:
+        journal = self._journal
+
+        def note_exit(end: ContainerExit) -> None:
+            journal.note("exited", pod.key, container.name, attempt, end.exit_code)
+            exited(end)
+
+        try:
+            process = self._runtime.start_container(pod, container, attempt, note_exit)
+        except StartError as error:
+            detail = error.reason, error.recorded
+            journal.note("startFailed", pod.key, container.name, attempt, detail)
+            raise
+        journal.note("started", pod.key, container.name, attempt)
+        return _JournaledProcess(process, journal, pod.key, container, attempt)
+
+    def remove_pod(self, pod: Pod) -> None:
+        self._runtime.remove_pod(pod)
+        self._journal.note("removed", pod.key)
+
+
+class _JournaledProcess:
+    def __init__(
+        self, process: ContainerProcess, journal: Journal, key: str, container: Container, attempt: int
+    ) -> None:
+        self._process = process
+        self._journal = journal
+        self._key = key
+        self._container = container
+        self._attempt = attempt
+
+    def signal(self, number: int) -> None:
+        self._note("signalled", number)
+        self._process.signal(number)
+
+    def run_hook(self, handler: LifecycleHandler, done: Callable[[HookAnswer], None]) -> Cancel:
+        lifecycle = self._container.lifecycle
+        kind = "postStart" if lifecycle is not None and handler is lifecycle.post_start else "preStop"
+
+        def note_end(answer: HookAnswer) -> None:
+            self._note("hookEnded", (kind, answer.error))
+            done(answer)
+
+        self._note("hookBegan", kind)
+        cancel = self._process.run_hook(handler, note_end)
+
+        def note_cancel() -> None:
+            self._note("hookCancelled", kind)
+            cancel()
+
+        return note_cancel
+
+    def ask_probe(self, kind: ProbeKind, probe: Probe, done: Callable[[ProbeAnswer], None]) -> Cancel:
+        def note_end(answer: ProbeAnswer) -> None:
+            self._note("probeEnded", (kind, answer.result, answer.delay))
+            done(answer)
+
+        self._note("probeBegan", kind)
+        cancel = self._process.ask_probe(kind, probe, note_end)
+
+        def note_cancel() -> None:
+            self._note("probeCancelled", kind)
+            cancel()
+
+        return note_cancel
+
+    def _note(self, what: What, detail: object) -> None:
+        self._journal.note(what, self._key, self._container.name, self._attempt, detail)
