@@ -25,9 +25,10 @@ from minikubelet.api.nodes import (
     resolve_plain,
 )
 from minikubelet.api.quantity import parse_quantity
+from minikubelet.api.values import frozen
 
 
-@attrs.frozen
+@frozen
 class Fault:
     """What is wrong at a field path. `line` and `column` count from 1; 0: where the field is."""
 

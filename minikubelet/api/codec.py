@@ -1,7 +1,8 @@
 """The attrs classes of `api` to plain data as the API publishes it, and back.
 
-cattrs does the work; this says how names are spelled (`host_ip` is `hostIP`) and what is left out. Hooks
-are made for each class when it is first met, so that importing this costs nothing per class.
+This says how names are spelled (`host_ip` is `hostIP`) and what is left out; the types of the fields say the
+rest. What reads and writes a class is made when it is first met, so that importing this costs nothing per
+class.
 """
 
 import binascii
@@ -11,7 +12,6 @@ from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin
 
 import attrs
-from cattrs import Converter
 
 from minikubelet.api import schema_table
 
@@ -28,7 +28,9 @@ def wire_name(attribute: str) -> str:
 
 def from_wire(data: Mapping[str, Any], cls: type[T]) -> T:
     """An object of an API class. `data` is of the right form, as `check.decode` makes sure."""
-    return _converter().structure(data, cls)
+    kind: Any = cls
+    obj: T = _reader(kind)(data)
+    return obj
 
 
 def to_wire(obj: Any) -> dict[str, Any]:
@@ -37,23 +39,11 @@ def to_wire(obj: Any) -> dict[str, Any]:
     Left out are None, empty strings, lists and maps, and zeros that only repeat the default; but not the
     fields that the API always shows (`ready`, `restartCount`), and never an object (`lastState: {}`).
     """
-    wire: dict[str, Any] = _converter().unstructure(obj)
+    wire: dict[str, Any] = _written(obj)
     return wire
 
 
-@cache
-def _converter() -> Converter:
-    converter = Converter(detailed_validation=False)
-    converter.register_structure_hook_func(_is_scalar, lambda value, _: value)
-    converter.register_structure_hook_func(_is_map_of_scalars, lambda value, _: value)
-    converter.register_structure_hook(bytes, lambda value, _: binascii.a2b_base64(value))
-    converter.register_unstructure_hook(
-        bytes, lambda value: binascii.b2a_base64(value, newline=False).decode()
-    )
-    converter.register_structure_hook_factory(attrs.has, lambda cls: _structure_hook(converter, cls))
-    converter.register_unstructure_hook_factory(attrs.has, lambda cls: _unstructure_hook(converter, cls))
-    return converter
-
+# ------------------------------------------------------------------ types
 
 _SCALARS = frozenset((str, int, float, bool, type(None)))
 
@@ -68,52 +58,74 @@ def _is_scalar(kind: Any) -> bool:
 _UNIONS = (UnionType, Union)
 
 
-def _is_map_of_scalars(kind: Any) -> bool:
-    return get_origin(kind) is Mapping and all(map(_is_scalar, get_args(kind)))
+# ------------------------------------------------------------------ reading
 
 
-def _structure_hook(converter: Converter, cls: Any) -> Callable[[Mapping[str, Any], Any], Any]:
+@cache
+def _reader(kind: Any) -> Callable[[Any], Any]:
+    """What makes a field of that type out of plain data."""
+    if _is_scalar(kind):
+        return lambda value: value
+    if kind is bytes:
+        return binascii.a2b_base64
+    if attrs.has(kind):
+        return _object_reader(kind)
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin in _UNIONS:
+        (kind,) = (argument for argument in arguments if argument is not type(None))
+        return _reader(kind)
+    read = _reader(arguments[0] if origin is tuple else arguments[1])
+    if origin is tuple:
+        return lambda values: tuple(map(read, values))
+    assert origin is Mapping, f"no field of the API has type {kind}"
+    return lambda values: {key: read(value) for key, value in values.items()}
+
+
+def _object_reader(cls: Any) -> Callable[[Mapping[str, Any]], Any]:
     attributes = {wire_name(attribute.name): attribute for attribute in attrs.fields(cls)}
-    plain = {name: one.name for name, one in attributes.items() if _is_scalar(one.type)}
-    nested: dict[str, tuple[str, Callable[..., Any], Any]] = {}  # filled as fields are met: most never are
 
-    def structure(data: Mapping[str, Any], _: Any) -> Any:
-        arguments = {}
-        for name, value in data.items():
-            if name in plain:
-                arguments[plain[name]] = value
-                continue
-            if name not in nested:
-                if name not in attributes:
-                    continue
-                one = attributes[name]
-                nested[name] = one.name, converter.get_structure_hook(one.type), one.type
-            attribute, hook, kind = nested[name]
-            arguments[attribute] = hook(value, kind)
-        return cls(**arguments)
+    def read(data: Mapping[str, Any]) -> Any:
+        known = ((attributes[name], value) for name, value in data.items() if name in attributes)
+        return cls(**{attribute.name: _reader(attribute.type)(value) for attribute, value in known})
 
-    return structure
+    return read
 
 
-def _unstructure_hook(converter: Converter, cls: type) -> Callable[[Any], dict[str, Any]]:
+# ------------------------------------------------------------------ writing
+
+
+def _written(value: Any) -> Any:
+    cls: Any = type(value)
+    if attrs.has(cls):
+        return _object_writer(cls)(value)
+    if isinstance(value, Mapping):
+        return {key: _written(one) for key, one in value.items()}
+    if isinstance(value, tuple | list):
+        return [*map(_written, value)]
+    if isinstance(value, bytes):
+        return binascii.b2a_base64(value, newline=False).decode()
+    return value
+
+
+@cache
+def _object_writer(cls: type) -> Callable[[Any], dict[str, Any]]:
     required = {
         word.split("!")[0] for word in schema_table.TYPES.get(cls.__name__, "").split() if "!" in word
     }
-    plan = []
-    for attribute in attrs.fields(cls):
-        name = wire_name(attribute.name)
-        hook = None if _is_scalar(attribute.type) else converter.unstructure
-        plan.append((attribute.name, name, hook, name in required, attribute.default))
+    plan = [
+        (one.name, wire_name(one.name), _is_scalar(one.type), wire_name(one.name) in required, one.default)
+        for one in attrs.fields(cls)
+    ]
 
-    def unstructure(obj: Any) -> dict[str, Any]:
+    def write(obj: Any) -> dict[str, Any]:
         wire = {}
-        for attribute, name, hook, always, default in plan:
+        for attribute, name, is_scalar, always, default in plan:
             value = getattr(obj, attribute)
             if value is None:
                 continue
-            if not value and not always and (value == default or isinstance(value, str) or hook is not None):
+            if not value and not always and (value == default or isinstance(value, str) or not is_scalar):
                 continue
-            wire[name] = value if hook is None else hook(value)
+            wire[name] = value if is_scalar else _written(value)
         return wire
 
-    return unstructure
+    return write

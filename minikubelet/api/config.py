@@ -5,9 +5,10 @@ from collections.abc import Mapping
 import attrs
 
 from minikubelet.api.meta import ObjectMeta
+from minikubelet.api.values import frozen
 
 
-@attrs.frozen
+@frozen
 class ConfigMap:
     metadata: ObjectMeta
     data: Mapping[str, str] = attrs.Factory(dict)
@@ -17,7 +18,7 @@ class ConfigMap:
     kind: str = "ConfigMap"
 
 
-@attrs.frozen
+@frozen
 class Secret:
     """`data` is already decoded from base64 and merged with `stringData`, which wins."""
 

@@ -8,17 +8,18 @@ from minikubelet.api.cron_schedule import find_zone
 from minikubelet.api.event import ObjectReference
 from minikubelet.api.job import Job, JobSpec
 from minikubelet.api.meta import ObjectMeta, OwnerReference, format_time
+from minikubelet.api.values import frozen
 
 SCHEDULED_KEY = "batch.kubernetes.io/cronjob-scheduled-timestamp"
 
 
-@attrs.frozen
+@frozen
 class JobTemplateSpec:
     spec: JobSpec
     metadata: ObjectMeta = attrs.Factory(ObjectMeta)
 
 
-@attrs.frozen
+@frozen
 class CronJobSpec:
     job_template: JobTemplateSpec
     schedule: str = ""
@@ -30,14 +31,14 @@ class CronJobSpec:
     failed_jobs_history_limit: int = 1
 
 
-@attrs.frozen
+@frozen
 class CronJobStatus:
     active: tuple[ObjectReference, ...] = ()
     last_schedule_time: str | None = None
     last_successful_time: str | None = None
 
 
-@attrs.frozen
+@frozen
 class CronJob:
     metadata: ObjectMeta
     spec: CronJobSpec

@@ -16,13 +16,13 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 
-import attrs
+from minikubelet.api.values import frozen
 
 _DAY = 86400.0
 _HORIZON = 5  # years without a scheduled time after which robfig/cron says that there is none
 
 
-@attrs.frozen
+@frozen
 class CalendarSchedule:
     """Five fields, or a name such as `@daily` that stands for them. Instants are wall seconds (Unix)."""
 
@@ -61,7 +61,7 @@ class CalendarSchedule:
         return (first.timestamp(),) if before == after else (first.timestamp(), second.timestamp())
 
 
-@attrs.frozen
+@frozen
 class IntervalSchedule:
     """`@every`: counted from the CronJob's creation, then from one start to the next."""
 
@@ -122,7 +122,7 @@ _NAMED = {
 }
 
 
-@attrs.frozen
+@frozen
 class _Field:
     low: int
     high: int

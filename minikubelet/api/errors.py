@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
+from minikubelet.api.values import frozen
+
 
 @attrs.frozen(order=True)
 class FieldError:
@@ -31,7 +33,7 @@ class ManifestError(Exception):
         super().__init__("\n".join(map(str, self.errors)))
 
 
-@attrs.frozen
+@frozen
 class Notice:
     """Something to know about the input that keeps nothing from running."""
 
@@ -49,7 +51,7 @@ class Notice:
         return f"{shown} and {len(self.objects) - 3} more" if len(self.objects) > 3 else shown
 
 
-@attrs.frozen
+@frozen
 class Origin:
     """Where an object came from, so that later stages can complain about a field of it by place."""
 

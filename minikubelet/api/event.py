@@ -2,14 +2,13 @@
 
 from typing import Any, Literal
 
-import attrs
-
 from minikubelet.api.meta import format_micro_time, format_time
+from minikubelet.api.values import frozen
 
 EventType = Literal["Normal", "Warning"]
 
 
-@attrs.frozen
+@frozen
 class ObjectReference:
     kind: str
     namespace: str
@@ -20,7 +19,7 @@ class ObjectReference:
     "EVENT-6: `spec.containers{NAME}`; None for events about the whole object."
 
 
-@attrs.frozen
+@frozen
 class Event:
     type: EventType
     reason: str

@@ -1,48 +1,47 @@
 """Job and its status as frozen types (JOB-*). Field defaults as in `api.pod`; DEF-6 is in `defaults`."""
 
-import attrs
-
 from minikubelet.api.meta import Json, ObjectMeta
 from minikubelet.api.pod import PodTemplateSpec
+from minikubelet.api.values import frozen
 
 
-@attrs.frozen
+@frozen
 class PodFailurePolicyOnExitCodesRequirement:
     operator: str
     values: tuple[int, ...] = ()
     container_name: str | None = None
 
 
-@attrs.frozen
+@frozen
 class PodFailurePolicyOnPodConditionsPattern:
     type: str
     status: str = "True"
 
 
-@attrs.frozen
+@frozen
 class PodFailurePolicyRule:
     action: str
     on_exit_codes: PodFailurePolicyOnExitCodesRequirement | None = None
     on_pod_conditions: tuple[PodFailurePolicyOnPodConditionsPattern, ...] = ()
 
 
-@attrs.frozen
+@frozen
 class PodFailurePolicy:
     rules: tuple[PodFailurePolicyRule, ...] = ()
 
 
-@attrs.frozen
+@frozen
 class SuccessPolicyRule:
     succeeded_indexes: str | None = None
     succeeded_count: int | None = None
 
 
-@attrs.frozen
+@frozen
 class SuccessPolicy:
     rules: tuple[SuccessPolicyRule, ...] = ()
 
 
-@attrs.frozen
+@frozen
 class JobSpec:
     """After `defaults` the DEF-6 fields are set; completions None is a work queue (JOB-3)."""
 
@@ -65,7 +64,7 @@ class JobSpec:
     scheduling: Json = None
 
 
-@attrs.frozen
+@frozen
 class JobCondition:
     type: str
     status: str
@@ -75,7 +74,7 @@ class JobCondition:
     last_transition_time: str | None = None
 
 
-@attrs.frozen
+@frozen
 class JobStatus:
     active: int = 0
     succeeded: int = 0
@@ -90,7 +89,7 @@ class JobStatus:
     uncounted_terminated_pods: Json = None
 
 
-@attrs.frozen
+@frozen
 class Job:
     metadata: ObjectMeta
     spec: JobSpec

@@ -44,6 +44,7 @@ from minikubelet.api.rules import Complaint, duplicate, required, unsupported
 from minikubelet.api.templates import Names, pods_of, with_claim_volumes
 from minikubelet.api.validation import validate_config_map, validate_pod, validate_secret
 from minikubelet.api.validation_jobs import validate_controller, validate_job
+from minikubelet.api.values import frozen
 
 if TYPE_CHECKING:
     import random as random_module
@@ -56,10 +57,13 @@ T = TypeVar("T")
 SUFFIXES = (".yaml", ".yml", ".json")
 "What is read of a directory, as kubectl does; `images.yaml` is not a manifest."
 
+STDIN = "-"
+"The source that is standard input."
+
 CONTROLLERS = ("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "ReplicationController")
 
 
-@attrs.frozen
+@frozen
 class Loaded(Generic[T]):
     """An object to run, and where it came from."""
 
@@ -68,7 +72,7 @@ class Loaded(Generic[T]):
     "Its prefix leads to the pod, if it makes pods, also for a Job: `spec.template.`."
 
 
-@attrs.frozen
+@frozen
 class Document:
     """One object of the input as it was given, for those who look at its fields."""
 
@@ -79,7 +83,7 @@ class Document:
     "Without a prefix."
 
 
-@attrs.frozen
+@frozen
 class Manifest:
     pods: tuple[Loaded[Pod], ...] = ()
     jobs: tuple[Loaded[Job], ...] = ()
@@ -124,7 +128,7 @@ def _read(
     """Name and text of each file; what cannot be read goes to `errors`."""
     for source in sources:
         try:
-            files = [_STDIN] if source == "-" else _files_of(source)
+            files = [_STDIN] if source == STDIN else files_of(source)
         except OSError as error:
             errors.append(FieldError(source or "''", 0, 0, "", "", _reason(error)))
             continue
@@ -134,7 +138,7 @@ def _read(
             )
         for file in files:
             try:
-                data = _bytes_of(stdin if source == "-" else file)
+                data = _bytes_of(stdin if source == STDIN else file)
                 yield file, data.decode().removeprefix("\ufeff")
             except OSError as error:
                 errors.append(FieldError(file or "''", 0, 0, "", "", _reason(error)))
@@ -158,7 +162,8 @@ def _bytes_of(source: str | TextIO | None) -> bytes:
     return data
 
 
-def _files_of(source: str) -> list[str]:
+def files_of(source: str) -> list[str]:
+    """The files that `load` reads for a file or directory. Raises `OSError`."""
     if not os.path.isdir(source):
         return [source]
     names = sorted(name for name in os.listdir(source) if name.endswith(SUFFIXES) and name != "images.yaml")
@@ -206,7 +211,7 @@ class _Loader:
     def finish(self, sources: Sequence[str], to_run: bool) -> Manifest:
         is_enough = self.runnable or (not to_run and (self.documents or self.passed_over))
         if not is_enough and not self.errors:
-            place = ", ".join(_STDIN if source == "-" else source for source in sources)
+            place = ", ".join(_STDIN if source == STDIN else source for source in sources)
             kinds = "Pod, Job, CronJob, " + ", ".join(CONTROLLERS)
             others = f"; passed over: {', '.join(self.passed_over)}" if self.passed_over else ""
             nothing = "nothing to run" if to_run else "nothing to check"

@@ -6,15 +6,18 @@ computes with them (decisions use monotonic seconds, see `minikubelet.lifecycle`
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import attrs
+
+from minikubelet.api.values import frozen
 
 # A field that minikubelet carries along without looking inside (affinity, tolerations, ...).
 Json = Any
 
 
-@attrs.frozen
+@frozen
 class OwnerReference:
     api_version: str
     kind: str
@@ -24,7 +27,7 @@ class OwnerReference:
     block_owner_deletion: bool | None = None
 
 
-@attrs.frozen
+@frozen
 class ObjectMeta:
     name: str = ""
     generate_name: str | None = None
@@ -43,6 +46,7 @@ class ObjectMeta:
     managed_fields: Json = None
 
 
+@lru_cache(maxsize=1024)  # a status is read often and says the same times again
 def format_time(wall_seconds: float) -> str:
     """Seconds since the Unix epoch as RFC 3339 with whole seconds, as `metav1.Time` is published."""
     return datetime.fromtimestamp(int(wall_seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -24,6 +24,8 @@ from yaml.events import (
     StreamEndEvent,
 )
 
+from minikubelet.api.values import frozen
+
 MAX_DEPTH = 100
 "Levels of nesting; manifests stay below thirty."
 MAX_EXPANSION = 250_000
@@ -59,7 +61,7 @@ class MappingNode:
 Node = ScalarNode | SequenceNode | MappingNode
 
 
-@attrs.frozen
+@frozen
 class SyntaxFault:
     """A document that is no YAML. `line` and `column` count from 1."""
 

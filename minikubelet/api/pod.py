@@ -6,30 +6,30 @@ What minikubelet does not look into is kept as `Json`, so that a pod is publishe
 """
 
 from collections.abc import Mapping
-from functools import cached_property
 
 import attrs
 
 from minikubelet.api.meta import Json, ObjectMeta
 from minikubelet.api.pod_status import PodStatus
+from minikubelet.api.values import derived, frozen
 
 IntOrString = int | str
 
 # ------------------------------------------------------------------ handlers, probes, hooks
 
 
-@attrs.frozen
+@frozen
 class ExecAction:
     command: tuple[str, ...] = ()
 
 
-@attrs.frozen
+@frozen
 class HTTPHeader:
     name: str
     value: str = ""
 
 
-@attrs.frozen
+@frozen
 class HTTPGetAction:
     port: IntOrString
     path: str = "/"
@@ -38,24 +38,24 @@ class HTTPGetAction:
     http_headers: tuple[HTTPHeader, ...] = ()
 
 
-@attrs.frozen
+@frozen
 class TCPSocketAction:
     port: IntOrString
     host: str | None = None
 
 
-@attrs.frozen
+@frozen
 class GRPCAction:
     port: int
     service: str = ""
 
 
-@attrs.frozen
+@frozen
 class SleepAction:
     seconds: int
 
 
-@attrs.frozen
+@frozen
 class Probe:
     """PROBE-2: lengths are seconds; exactly one handler is set (VALID-7)."""
 
@@ -71,7 +71,7 @@ class Probe:
     termination_grace_period_seconds: int | None = None
 
 
-@attrs.frozen
+@frozen
 class LifecycleHandler:
     """HOOK-1: exactly one is set (VALID-12)."""
 
@@ -81,7 +81,7 @@ class LifecycleHandler:
     sleep: SleepAction | None = None
 
 
-@attrs.frozen
+@frozen
 class Lifecycle:
     post_start: LifecycleHandler | None = None
     pre_stop: LifecycleHandler | None = None
@@ -91,34 +91,34 @@ class Lifecycle:
 # ------------------------------------------------------------------ environment
 
 
-@attrs.frozen
+@frozen
 class ObjectFieldSelector:
     field_path: str
     api_version: str = "v1"
 
 
-@attrs.frozen
+@frozen
 class ResourceFieldSelector:
     resource: str
     container_name: str | None = None
     divisor: IntOrString | float | None = None
 
 
-@attrs.frozen
+@frozen
 class ConfigMapKeySelector:
     key: str
     name: str = ""
     optional: bool | None = None
 
 
-@attrs.frozen
+@frozen
 class SecretKeySelector:
     key: str
     name: str = ""
     optional: bool | None = None
 
 
-@attrs.frozen
+@frozen
 class EnvVarSource:
     field_ref: ObjectFieldSelector | None = None
     resource_field_ref: ResourceFieldSelector | None = None
@@ -127,26 +127,26 @@ class EnvVarSource:
     file_key_ref: Json = None
 
 
-@attrs.frozen
+@frozen
 class EnvVar:
     name: str
     value: str | None = None
     value_from: EnvVarSource | None = None
 
 
-@attrs.frozen
+@frozen
 class ConfigMapEnvSource:
     name: str = ""
     optional: bool | None = None
 
 
-@attrs.frozen
+@frozen
 class SecretEnvSource:
     name: str = ""
     optional: bool | None = None
 
 
-@attrs.frozen
+@frozen
 class EnvFromSource:
     prefix: str = ""
     config_map_ref: ConfigMapEnvSource | None = None
@@ -156,7 +156,7 @@ class EnvFromSource:
 # ------------------------------------------------------------------ containers
 
 
-@attrs.frozen
+@frozen
 class ContainerPort:
     container_port: int
     name: str | None = None
@@ -165,7 +165,7 @@ class ContainerPort:
     host_ip: str | None = None
 
 
-@attrs.frozen
+@frozen
 class ResourceRequirements:
     """Quantities as written (`100m`, `1Gi`, 2); `api.quantity` gives them a value."""
 
@@ -174,7 +174,7 @@ class ResourceRequirements:
     claims: Json = None
 
 
-@attrs.frozen
+@frozen
 class VolumeMount:
     name: str
     mount_path: str
@@ -186,19 +186,19 @@ class VolumeMount:
     bind_mount_options: Json = None
 
 
-@attrs.frozen
+@frozen
 class ContainerRestartRuleOnExitCodes:
     operator: str
     values: tuple[int, ...] = ()
 
 
-@attrs.frozen
+@frozen
 class ContainerRestartRule:
     action: str
     exit_codes: ContainerRestartRuleOnExitCodes | None = None
 
 
-@attrs.frozen
+@frozen
 class SecurityContext:
     run_as_user: int | None = None
     run_as_group: int | None = None
@@ -214,7 +214,7 @@ class SecurityContext:
     app_armor_profile: Json = None
 
 
-@attrs.frozen
+@frozen
 class Container:
     name: str
     image: str | None = None
@@ -256,7 +256,7 @@ class Container:
 # ------------------------------------------------------------------ volumes
 
 
-@attrs.frozen
+@frozen
 class KeyToPath:
     key: str
     path: str
@@ -264,20 +264,20 @@ class KeyToPath:
     user: int | None = None
 
 
-@attrs.frozen
+@frozen
 class EmptyDirVolumeSource:
     medium: str = ""
     size_limit: IntOrString | float | None = None
     mode: int | None = None
 
 
-@attrs.frozen
+@frozen
 class HostPathVolumeSource:
     path: str
     type: str = ""
 
 
-@attrs.frozen
+@frozen
 class ConfigMapVolumeSource:
     name: str = ""
     items: tuple[KeyToPath, ...] = ()
@@ -286,7 +286,7 @@ class ConfigMapVolumeSource:
     default_user: int | None = None
 
 
-@attrs.frozen
+@frozen
 class SecretVolumeSource:
     secret_name: str = ""
     items: tuple[KeyToPath, ...] = ()
@@ -295,7 +295,7 @@ class SecretVolumeSource:
     default_user: int | None = None
 
 
-@attrs.frozen
+@frozen
 class DownwardAPIVolumeFile:
     path: str
     field_ref: ObjectFieldSelector | None = None
@@ -304,33 +304,33 @@ class DownwardAPIVolumeFile:
     user: int | None = None
 
 
-@attrs.frozen
+@frozen
 class DownwardAPIVolumeSource:
     items: tuple[DownwardAPIVolumeFile, ...] = ()
     default_mode: int = 0o644
     default_user: int | None = None
 
 
-@attrs.frozen
+@frozen
 class ConfigMapProjection:
     name: str = ""
     items: tuple[KeyToPath, ...] = ()
     optional: bool | None = None
 
 
-@attrs.frozen
+@frozen
 class SecretProjection:
     name: str = ""
     items: tuple[KeyToPath, ...] = ()
     optional: bool | None = None
 
 
-@attrs.frozen
+@frozen
 class DownwardAPIProjection:
     items: tuple[DownwardAPIVolumeFile, ...] = ()
 
 
-@attrs.frozen
+@frozen
 class ServiceAccountTokenProjection:
     path: str
     audience: str | None = None
@@ -338,7 +338,7 @@ class ServiceAccountTokenProjection:
     user: int | None = None
 
 
-@attrs.frozen
+@frozen
 class VolumeProjection:
     config_map: ConfigMapProjection | None = None
     secret: SecretProjection | None = None
@@ -346,20 +346,20 @@ class VolumeProjection:
     service_account_token: ServiceAccountTokenProjection | None = None
 
 
-@attrs.frozen
+@frozen
 class ProjectedVolumeSource:
     sources: tuple[VolumeProjection, ...] = ()
     default_mode: int = 0o644
     default_user: int | None = None
 
 
-@attrs.frozen
+@frozen
 class PersistentVolumeClaimVolumeSource:
     claim_name: str
     read_only: bool = False
 
 
-@attrs.frozen
+@frozen
 class Volume:
     """Exactly one source is set (VALID-2, DEF-4); other kinds of source are refused on loading."""
 
@@ -377,23 +377,23 @@ class Volume:
 # ------------------------------------------------------------------ the pod
 
 
-@attrs.frozen
+@frozen
 class PodReadinessGate:
     condition_type: str
 
 
-@attrs.frozen
+@frozen
 class PodOS:
     name: str
 
 
-@attrs.frozen
+@frozen
 class HostAlias:
     ip: str
     hostnames: tuple[str, ...] = ()
 
 
-@attrs.frozen
+@frozen
 class PodSecurityContext:
     run_as_user: int | None = None
     run_as_group: int | None = None
@@ -410,7 +410,7 @@ class PodSecurityContext:
     app_armor_profile: Json = None
 
 
-@attrs.frozen
+@frozen
 class PodSpec:
     containers: tuple[Container, ...]
     init_containers: tuple[Container, ...] = ()
@@ -455,20 +455,30 @@ class PodSpec:
     dns_policy: str = "ClusterFirst"
     dns_config: Json = None
 
-    @cached_property
+    @derived
     def all_containers(self) -> dict[str, Container]:
         """Every container by name, initContainers first, in spec order."""
         return {c.name: c for c in (*self.init_containers, *self.containers)}
 
-    @cached_property
+    @derived
     def sidecars(self) -> dict[str, Container]:
         """SIDE-1: initContainers whose own restartPolicy is Always, in spec order."""
         return {c.name: c for c in self.init_containers if c.restart_policy == "Always"}
 
-    @cached_property
+    @derived
     def plain_inits(self) -> dict[str, Container]:
         """initContainers that run to completion, in spec order."""
         return {c.name: c for c in self.init_containers if c.restart_policy != "Always"}
+
+    @derived
+    def lasting(self) -> dict[str, Container]:
+        """Sidecars and mains in spec order: what is to stay up, and has to be ready (COND-5)."""
+        return {**self.sidecars, **{c.name: c for c in self.containers}}
+
+    @derived
+    def with_restart_rules(self) -> tuple[Container, ...]:
+        """Containers that have restartPolicyRules (RESTART-5), in spec order."""
+        return tuple(c for c in self.all_containers.values() if c.restart_policy_rules)
 
     def field_path(self, container_name: str) -> str:
         """EVENT-6: `spec.containers{NAME}` or `spec.initContainers{NAME}`."""
@@ -476,7 +486,7 @@ class PodSpec:
         return f"spec.{'initContainers' if in_init else 'containers'}{{{container_name}}}"
 
 
-@attrs.frozen
+@frozen
 class Pod:
     metadata: ObjectMeta
     spec: PodSpec
@@ -490,7 +500,7 @@ class Pod:
         return f"{self.metadata.namespace}/{self.metadata.name}"
 
 
-@attrs.frozen
+@frozen
 class PodTemplateSpec:
     spec: PodSpec
     metadata: ObjectMeta = attrs.Factory(ObjectMeta)

@@ -2,19 +2,21 @@
 
 import attrs
 
+from minikubelet.api.values import frozen
 
-@attrs.frozen
+
+@frozen
 class ContainerStateWaiting:
     reason: str | None = None
     message: str | None = None
 
 
-@attrs.frozen
+@frozen
 class ContainerStateRunning:
     started_at: str | None = None
 
 
-@attrs.frozen
+@frozen
 class ContainerStateTerminated:
     exit_code: int
     reason: str | None = None
@@ -25,7 +27,7 @@ class ContainerStateTerminated:
     signal: int | None = None
 
 
-@attrs.frozen
+@frozen
 class ContainerState:
     """STATUS-1: exactly one is set; none in a `last_state` that never was."""
 
@@ -34,7 +36,7 @@ class ContainerState:
     terminated: ContainerStateTerminated | None = None
 
 
-@attrs.frozen
+@frozen
 class ContainerStatus:
     name: str
     state: ContainerState
@@ -47,7 +49,7 @@ class ContainerStatus:
     started: bool | None = None
 
 
-@attrs.frozen
+@frozen
 class PodCondition:
     type: str
     status: str
@@ -57,17 +59,17 @@ class PodCondition:
     last_transition_time: str | None = None
 
 
-@attrs.frozen
+@frozen
 class PodIP:
     ip: str
 
 
-@attrs.frozen
+@frozen
 class HostIP:
     ip: str
 
 
-@attrs.frozen
+@frozen
 class PodStatus:
     phase: str = "Pending"
     conditions: tuple[PodCondition, ...] = ()

@@ -15,6 +15,7 @@ import attrs
 
 from minikubelet.api.errors import Notice
 from minikubelet.api.schema_table import KINDS, TYPES
+from minikubelet.api.values import frozen
 
 __all__ = ["KINDS", "Field", "Occurrence", "Type", "Verdict", "fields", "notices", "occurring", "verdict"]
 
@@ -40,12 +41,10 @@ Pod Job Deployment ReplicaSet StatefulSet DaemonSet ReplicationController CronJo
   ignored    status: {_SYSTEM}
 
 ConfigMap
-  honoured   apiVersion kind metadata data binaryData
-  ignored    immutable: nothing changes it anyway
+  honoured   apiVersion kind metadata data binaryData immutable
 
 Secret
-  honoured   apiVersion kind metadata data stringData type
-  ignored    immutable: nothing changes it anyway
+  honoured   apiVersion kind metadata data stringData type immutable
 
 ObjectMeta
   honoured   name generateName namespace labels annotations
@@ -340,7 +339,7 @@ LabelSelectorRequirement
 # ------------------------------------------------------------------ types
 
 
-@attrs.frozen
+@frozen
 class Type:
     kind: str
     "`s`, `i`, ... as in `schema_table`; `list`, `map`, or `object`."
@@ -350,7 +349,7 @@ class Type:
     "Of the items of a list, of the values of a map."
 
 
-@attrs.frozen
+@frozen
 class Field:
     name: str
     type: Type
@@ -379,7 +378,7 @@ def _parse_type(text: str) -> Type:
 # ------------------------------------------------------------------ verdicts
 
 
-@attrs.frozen
+@frozen
 class Verdict:
     ruling: Ruling
     reason: str = ""
@@ -418,7 +417,7 @@ def has_own_verdicts_below(type_name: str, field: Field) -> bool:
     return below.kind == "object" and verdict(type_name, field.name).ruling in ("honoured", "emulated")
 
 
-@attrs.frozen
+@frozen
 class Occurrence:
     path: str
     verdict: Verdict

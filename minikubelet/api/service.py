@@ -6,9 +6,10 @@ import attrs
 
 from minikubelet.api.meta import Json, ObjectMeta
 from minikubelet.api.pod import IntOrString
+from minikubelet.api.values import frozen
 
 
-@attrs.frozen
+@frozen
 class ServicePort:
     port: int
     name: str | None = None
@@ -19,7 +20,7 @@ class ServicePort:
     app_protocol: str | None = None
 
 
-@attrs.frozen
+@frozen
 class ServiceSpec:
     selector: Mapping[str, str] = attrs.Factory(dict)
     ports: tuple[ServicePort, ...] = ()
@@ -53,7 +54,7 @@ class ServiceSpec:
         return self.cluster_ip == "None" and not self.is_external
 
 
-@attrs.frozen
+@frozen
 class Service:
     metadata: ObjectMeta
     spec: ServiceSpec = attrs.Factory(ServiceSpec)

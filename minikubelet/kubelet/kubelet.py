@@ -23,7 +23,6 @@ from minikubelet.api.pod import Pod
 from minikubelet.kubelet.pod_worker import PodWorker
 from minikubelet.kubelet.recorder import EventRecorder
 from minikubelet.lifecycle.facts import DeletionRequested, ReadinessGateSet
-from minikubelet.lifecycle.job_view import job_pod
 from minikubelet.lifecycle.phase import FAILED, phase
 from minikubelet.lifecycle.settings import LifecycleSettings
 from minikubelet.runtime.base import Runtime
@@ -273,6 +272,8 @@ class Kubelet:
             self._mark(owner)
 
     def job_pod(self, key: str) -> "JobPod":
+        from minikubelet.lifecycle.job_view import job_pod
+
         return job_pod(self._pods[key].record)
 
     def emit(self, job: "Job | CronJob", event_type: EventType, reason: str, message: str) -> None:

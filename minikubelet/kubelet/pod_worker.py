@@ -38,7 +38,7 @@ from minikubelet.lifecycle.facts import (
 from minikubelet.lifecycle.plan import plan
 from minikubelet.lifecycle.record import new_record, observe
 from minikubelet.lifecycle.settings import LifecycleSettings
-from minikubelet.lifecycle.status import published_pod
+from minikubelet.lifecycle.status import Publication, publish
 from minikubelet.runtime.base import (
     Cancel,
     ContainerExit,
@@ -66,18 +66,16 @@ class PodWorker:
         changed: Callable[["PodWorker"], None],
         tell: Callable[[Pod, Told], None],
     ) -> None:
+        self.key = pod.key
         self.runtime = runtime
         self.record = new_record(pod, settings, runtime.now())
         self.alarm = -inf
         "When `advance` is due even if nothing happens; inf for never."
         self._changed = changed
         self._tell = tell
+        self._publication: Publication | None = None
         self._processes: dict[str, ContainerProcess] = {}
         self._under_way: dict[str, dict[str, Cancel]] = {}
-
-    @property
-    def key(self) -> str:
-        return self.record.pod.key
 
     @property
     def is_finished(self) -> bool:
@@ -92,7 +90,8 @@ class PodWorker:
         self.observe(ReadinessGateSet(condition_type, status))
 
     def published(self, epoch: float) -> Pod:
-        return published_pod(self.record, epoch)
+        self._publication = publish(self.record, epoch, self._publication)
+        return self._publication.pod
 
     def observe(self, fact: Fact) -> None:
         self._take_in(fact, self.runtime.now())

@@ -6,8 +6,7 @@ settles instead of asking twice.
 
 from typing import Literal
 
-import attrs
-
+from minikubelet.api.values import frozen
 from minikubelet.lifecycle.facts import HookKind, ProbeKind
 
 StopCause = Literal["pod", "liveness", "startup", "postStart"]
@@ -15,19 +14,19 @@ EndCause = Literal["completed", "initFailed", "deadline", "deleted", "restartAll
 GateNews = Literal["held", "stuck", "passed"]
 
 
-@attrs.frozen
+@frozen
 class PreparePod:
     """Make directories and volumes (VOL-6)."""
 
 
-@attrs.frozen
+@frozen
 class StartContainer:
     name: str
     attempt: int
     "0-based number of the instance, which is the restart count (STATUS-3)."
 
 
-@attrs.frozen
+@frozen
 class BackOff:
     """BACKOFF-9: a restart is due but held back; shown as CrashLoopBackOff."""
 
@@ -35,14 +34,14 @@ class BackOff:
     delay: float
 
 
-@attrs.frozen
+@frozen
 class RunHook:
     name: str
     attempt: int
     hook: HookKind
 
 
-@attrs.frozen
+@frozen
 class CancelHook:
     """Give a hook up: its time is over (HOOK-6) or the pod is ending (HOOK-4)."""
 
@@ -51,14 +50,14 @@ class CancelHook:
     hook: HookKind
 
 
-@attrs.frozen
+@frozen
 class AskProbe:
     name: str
     attempt: int
     kind: ProbeKind
 
 
-@attrs.frozen
+@frozen
 class StopContainer:
     """Begin a container's way down (TERM-1); signals follow as their own actions."""
 
@@ -69,7 +68,7 @@ class StopContainer:
     "Seconds from now that preStop, waiting for its turn and the signal share (SIDE-30)."
 
 
-@attrs.frozen
+@frozen
 class SignalContainer:
     """The polite signal goes to the main process, SIGKILL to everything in the container (TERM-16)."""
 
@@ -78,14 +77,14 @@ class SignalContainer:
     signal: int
 
 
-@attrs.frozen
+@frozen
 class PassInit:
     """Latch: an initContainers entry is initialized and the sequence moves on (INIT-1, INIT-7)."""
 
     name: str
 
 
-@attrs.frozen
+@frozen
 class ExplainGate:
     """Latch: the two start gates differ about this sidecar instance. Each piece of news is told once.
 
@@ -98,7 +97,7 @@ class ExplainGate:
     news: GateNews
 
 
-@attrs.frozen
+@frozen
 class EndPod:
     """Latch: the pod is terminating (CORE-2); nothing starts any more."""
 
@@ -110,12 +109,12 @@ class EndPod:
     "The container whose exit decided it, if one did."
 
 
-@attrs.frozen
+@frozen
 class RestartPod:
     """RESTART-13: every instance is gone, begin again with the first init container."""
 
 
-@attrs.frozen
+@frozen
 class FinishPod:
     """No process is left: release what was prepared (TERM-14). The pod never changes again."""
 

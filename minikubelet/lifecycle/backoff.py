@@ -4,13 +4,12 @@ The first restart is immediate because the entry is only made by it; from then o
 `delay` seconds from the end of the latest run, and each allowed restart doubles the delay.
 """
 
-import attrs
-
 from minikubelet.api.meta import ObjectMeta
+from minikubelet.api.values import frozen
 from minikubelet.lifecycle.settings import LifecycleSettings
 
 
-@attrs.frozen
+@frozen
 class BackoffEntry:
     delay: float
     "Seconds that the next restart has to wait, counted from the end of the run before it (BACKOFF-3)."

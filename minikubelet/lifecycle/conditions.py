@@ -4,63 +4,62 @@
 when somebody reads the status.
 """
 
-from collections.abc import Iterator
-
-import attrs
+from functools import lru_cache
 
 from minikubelet.api.meta import format_time
 from minikubelet.api.pod_status import PodCondition
-from minikubelet.lifecycle.phase import FAILED, SUCCEEDED, decided_phase
+from minikubelet.api.values import evolve
+from minikubelet.lifecycle.phase import SUCCEEDED, Phase, decided_phase
 from minikubelet.lifecycle.record import PodRecord
+from minikubelet.lifecycle.restarts import waits_for_restart
 
 ALL_RESTARTING = "AllContainersRestarting"
 
 
 def with_transitions(record: PodRecord, now: float) -> PodRecord:
     """The record with each condition's status and since when it holds."""
+    before = record.transitions
     changed = {
         kind: (status, now)
-        for kind, status in _answers(record)
-        if record.transitions.get(kind, (None, 0.0))[0] is not status
+        for kind, status in _answers(record).items()
+        if kind not in before or before[kind][0] is not status
     }
     if not changed:
         return record
-    return attrs.evolve(record, transitions={**record.transitions, **changed})
+    return evolve(record, transitions={**before, **changed})
 
 
-def _answers(record: PodRecord) -> Iterator[tuple[str, bool]]:
+def _answers(record: PodRecord) -> dict[str, bool]:
     all_ready = containers_ready(record)
-    yield "PodScheduled", True
-    yield "PodReadyToStartContainers", record.prepared_at is not None and record.finished_at is None
-    yield "Initialized", is_initialized(record)
-    yield "ContainersReady", all_ready
-    yield "Ready", all_ready and not missing_gates(record)
-    yield from record.readiness_gates.items()
+    answers = {
+        "PodScheduled": True,
+        "PodReadyToStartContainers": record.prepared_at is not None and record.finished_at is None,
+        "Initialized": is_initialized(record),
+        "ContainersReady": all_ready,
+        "Ready": all_ready and not missing_gates(record),
+        **record.readiness_gates,
+    }
     restarting = record.ending is not None and not record.ending.is_final
     if restarting or ALL_RESTARTING in record.transitions:  # RESTART-16
-        yield ALL_RESTARTING, restarting
+        answers[ALL_RESTARTING] = restarting
+    return answers
 
 
 def is_initialized(record: PodRecord) -> bool:
     """COND-3; sticky (INIT-7, RESTART-18)."""
-    if not record.spec.init_containers or record.initialized_at is not None:
+    if record.initialized_at is not None or not record.spec.init_containers:
         return True
     return decided_phase(record) == SUCCEEDED
 
 
 def containers_ready(record: PodRecord) -> bool:
     """COND-5, COND-6: False as soon as the pod's end is decided, even while containers still stop."""
-    return decided_phase(record) is None and not unready(record)
+    return record.all_ready and decided_phase(record) is None
 
 
 def unready(record: PodRecord) -> list[str]:
     """COND-5, COND-10: sidecars and mains that are not ready, in spec order."""
-    names = []
-    for container in (*record.spec.sidecars.values(), *record.spec.containers):
-        run = record.run_of(container)
-        if run is None or not run.is_ready:
-            names.append(container.name)
-    return names
+    return [name for name in record.spec.lasting if not record.containers[name].is_ready]
 
 
 def missing_gates(record: PodRecord) -> list[str]:
@@ -76,35 +75,45 @@ def missing_gates(record: PodRecord) -> list[str]:
 
 
 def incomplete(record: PodRecord) -> list[str]:
-    """COND-4: entries whose turn is not over (INIT-1), and sidecars that are down again meanwhile."""
+    """COND-4: inits that have not completed; sidecars whose turn is not over (INIT-1) or that are down."""
     names = []
     for container in record.spec.init_containers:
         run = record.run_of(container)
-        is_down = container.name in record.spec.sidecars and (run is None or not run.is_started)
-        if container.name not in record.passed or is_down:
+        if container.name in record.spec.sidecars:
+            is_complete = container.name in record.passed and run is not None and run.is_started
+        else:
+            ended_well = run is not None and run.exit_code == 0  # INIT-8
+            is_complete = ended_well and not waits_for_restart(record, container)
+        if not is_complete:
             names.append(container.name)
     return names
 
 
 def conditions(record: PodRecord, epoch: float) -> tuple[PodCondition, ...]:
     """As published; `epoch` is wall seconds minus monotonic seconds."""
+    decided = decided_phase(record)
     published = []
     for kind, (status, since) in record.transitions.items():
-        reason, message = _explain(record, kind, status)
-        published.append(
-            PodCondition(
-                kind,
-                "True" if status else "False",
-                reason,
-                message,
-                last_transition_time=format_time(epoch + since),
-            )
-        )
+        explained = _NOTHING if status and kind in _SELF_EVIDENT else _explain(record, kind, status, decided)
+        published.append(_condition(kind, status, *explained, format_time(epoch + since)))
     return tuple(published)
 
 
-def _explain(record: PodRecord, kind: str, status: bool) -> tuple[str | None, str | None]:
-    decided = decided_phase(record)
+@lru_cache(maxsize=1024)  # a fact seldom changes more than one or two, and their text never
+def _condition(
+    kind: str, status: bool, reason: str | None, message: str | None, since: str
+) -> PodCondition:
+    return PodCondition(kind, "True" if status else "False", reason, message, last_transition_time=since)
+
+
+_NOTHING = None, None
+_SELF_EVIDENT = frozenset({"PodScheduled", "PodReadyToStartContainers", "ContainersReady", "Ready"})
+"When they hold nothing is said of why."
+
+
+def _explain(
+    record: PodRecord, kind: str, status: bool, decided: Phase | None
+) -> tuple[str | None, str | None]:
     if kind == ALL_RESTARTING:
         return ("RestartAllContainersStarted", None) if status else (None, None)
     if kind == "Initialized" and (not status or decided == SUCCEEDED):
@@ -114,7 +123,7 @@ def _explain(record: PodRecord, kind: str, status: bool) -> tuple[str | None, st
     if status or kind not in ("ContainersReady", "Ready"):
         return None, None
     if decided is not None:
-        return {SUCCEEDED: "PodCompleted", FAILED: "PodFailed"}[decided], None
+        return "PodCompleted" if decided == SUCCEEDED else "PodFailed", None
     if names := unready(record):
         return "ContainersNotReady", _names("unready", names)
     return "ReadinessGatesNotReady", ", ".join(missing_gates(record))

@@ -7,18 +7,21 @@ was observed.
 from collections.abc import Iterator
 from signal import Signals
 
-import attrs
-
 from minikubelet.api.event import EventType
+from minikubelet.api.values import frozen
 from minikubelet.lifecycle.actions import (
     Action,
+    AskProbe,
     BackOff,
     CancelHook,
     EndPod,
     ExplainGate,
     GateNews,
+    PassInit,
     RestartPod,
+    RunHook,
     SignalContainer,
+    StartContainer,
     StopContainer,
 )
 from minikubelet.lifecycle.backoff import pod_label
@@ -37,7 +40,7 @@ from minikubelet.lifecycle.restarts import will_restart_after_kill
 _PROBE_TITLE = {"startup": "Startup", "liveness": "Liveness", "readiness": "Readiness"}
 
 
-@attrs.frozen
+@frozen
 class Told:
     """An event before it has a time; `container` None is about the pod."""
 
@@ -49,6 +52,10 @@ class Told:
 
 def events_of(record: PodRecord, what: Fact | Action) -> Iterator[Told]:
     match what:
+        case StartContainer() | RunHook() | AskProbe() | PassInit():
+            return
+        case ProbeAnswered():
+            yield from _probe_events(record, what)
         case ContainerStarted(name):
             yield Told("Created", f"Created container: {name}", container=name)
             yield Told("Started", f"Started container {name}", container=name)
@@ -63,8 +70,6 @@ def events_of(record: PodRecord, what: Fact | Action) -> Iterator[Told]:
             yield Told("Killing", _killing(record, what), container=name)
         case SignalContainer(name, signal=signal):
             yield Told("Signalled", f"Sent {_signal_name(signal)} to container {name}", container=name)
-        case ProbeAnswered():
-            yield from _probe_events(record, what)
         case HookFinished():
             yield from _hook_events(record, what)
         case CancelHook(name, hook="preStop"):

@@ -6,32 +6,32 @@ container was started anew, is recognised and dropped (PROBE-11, I5).
 
 from typing import Literal
 
-import attrs
+from minikubelet.api.values import frozen
 
 ProbeKind = Literal["startup", "liveness", "readiness"]
 HookKind = Literal["postStart", "preStop"]
 ProbeResult = Literal["success", "failure", "error"]
 
 
-@attrs.frozen
+@frozen
 class PodPrepared:
     """Volumes, directories and logs are in place (VOL-6, COND-9)."""
 
 
-@attrs.frozen
+@frozen
 class PodPrepareFailed:
     """A volume could not be prepared; retried, never a failed pod (VOL-6)."""
 
     message: str
 
 
-@attrs.frozen
+@frozen
 class ContainerStarted:
     name: str
     attempt: int
 
 
-@attrs.frozen
+@frozen
 class ContainerStartFailed:
     """The process could not be made.
 
@@ -46,7 +46,7 @@ class ContainerStartFailed:
     recorded: bool = False
 
 
-@attrs.frozen
+@frozen
 class ContainerExited:
     """The main process is gone and so is everything it left behind (TERM-17).
 
@@ -61,7 +61,7 @@ class ContainerExited:
     message: str | None = None
 
 
-@attrs.frozen
+@frozen
 class HookFinished:
     name: str
     attempt: int
@@ -72,7 +72,7 @@ class HookFinished:
     "HOOK-9: an https hook was answered over plain HTTP; told as event LifecycleHTTPFallback."
 
 
-@attrs.frozen
+@frozen
 class ProbeAnswered:
     """One answer. `error` means the probe could not be asked at all and is discarded (PROBE-19)."""
 
@@ -87,14 +87,14 @@ class ProbeAnswered:
     "Seconds that it was begun later than asked for; the period counts from the beginning (PROBE-4)."
 
 
-@attrs.frozen
+@frozen
 class DeletionRequested:
     """TERM-4: somebody wants the pod gone. `grace_seconds` None is the pod's own."""
 
     grace_seconds: int | None = None
 
 
-@attrs.frozen
+@frozen
 class ReadinessGateSet:
     """COND-7: somebody outside says whether a readinessGate's condition holds."""
 

@@ -6,7 +6,7 @@ from minikubelet.api.pod import Container
 from minikubelet.lifecycle.job_facts import JobPod
 from minikubelet.lifecycle.phase import phase
 from minikubelet.lifecycle.record import PodRecord
-from minikubelet.lifecycle.status import waits_for_restart
+from minikubelet.lifecycle.restarts import waits_for_restart
 
 
 def job_pod(record: PodRecord) -> JobPod:

@@ -6,6 +6,7 @@ goes through three latched stages, as in the kubelet's pod workers (CORE-1): run
 
 from collections.abc import Iterator
 
+from minikubelet.api.pod import PodSpec
 from minikubelet.lifecycle.actions import Action, BackOff, EndPod, FinishPod, RestartPod
 from minikubelet.lifecycle.backoff import current_delay
 from minikubelet.lifecycle.clock import Clock
@@ -41,24 +42,25 @@ def why_end(record: PodRecord, clock: Clock) -> EndPod | None:
     if record.ending is not None and record.ending.is_final:
         return None
     spec = record.spec
-    grace = float(max(spec.termination_grace_period_seconds, 0))
     if record.deletion is not None:
         left = record.deletion.requested_at + record.deletion.grace - clock.now
         return EndPod("deleted", max(left, 0.0))
     limit = spec.active_deadline_seconds
     if limit is not None and clock.reached(record.started_at + limit):  # TERM-10, TERM-11
-        return EndPod("deadline", grace, DEADLINE_REASON, DEADLINE_MESSAGE)
+        return EndPod("deadline", _grace(spec), DEADLINE_REASON, DEADLINE_MESSAGE)
     if record.ending is not None:
         return None
-    return _end_by_exit(record, grace)
+    return _end_by_exit(record)
 
 
-def _end_by_exit(record: PodRecord, grace: float) -> EndPod | None:
+def _grace(spec: PodSpec) -> float:
+    return float(max(spec.termination_grace_period_seconds, 0))
+
+
+def _end_by_exit(record: PodRecord) -> EndPod | None:
     """RESTART-13, INIT-3, SIDE-20, SIDE-21, MAIN-2: what the containers' own exits decide."""
     spec = record.spec
-    for container in (*spec.init_containers, *spec.containers):
-        if not container.restart_policy_rules:
-            continue
+    for container in spec.with_restart_rules:
         run = record.run_of(container)
         if run is not None and restarts_everything(container, run):
             return EndPod("restartAll", 0.0, trigger=container.name)  # RESTART-15
@@ -67,12 +69,12 @@ def _end_by_exit(record: PodRecord, grace: float) -> EndPod | None:
         if container.name in record.passed or run is None or not run.exit_code:
             continue
         if not wants_restart(spec, container, run):
-            return EndPod("initFailed", grace, trigger=container.name)
+            return EndPod("initFailed", _grace(spec), trigger=container.name)
     for container in spec.containers:
         state = record.containers[container.name]
         if state.is_live or state.run is None or wants_restart(spec, container, state.run):
             return None
-    return EndPod("completed", grace)  # SIDE-22
+    return EndPod("completed", _grace(spec))  # SIDE-22
 
 
 def _restart_in_place(record: PodRecord, clock: Clock) -> Iterator[Action]:

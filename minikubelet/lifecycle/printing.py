@@ -1,4 +1,4 @@
-"""Pods and Jobs as `kubectl get` prints them (PRINT-*).
+"""Pods, Jobs and CronJobs as `kubectl get` prints them (PRINT-*).
 
 Pure: reads nothing but a published object and the wall clock's seconds it is given. What a row says
 is what a cluster's user would see, quirks included, because that is the vocabulary people look up.
@@ -6,12 +6,16 @@ is what a cluster's user would see, quirks included, because that is the vocabul
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import attrs
 
 from minikubelet.api.job import Job
 from minikubelet.api.pod import Pod
 from minikubelet.api.pod_status import ContainerState, ContainerStatus, PodStatus
+
+if TYPE_CHECKING:
+    from minikubelet.api.cron_job import CronJob
 
 _MINUTE = 60
 _HOUR = 60 * _MINUTE
@@ -38,6 +42,19 @@ class JobRow:
     status: str
     completions: str
     duration: str
+    age: str
+
+
+@attrs.frozen
+class CronJobRow:
+    """The cells of `kubectl get cronjobs`."""
+
+    name: str
+    schedule: str
+    timezone: str
+    suspend: str
+    active: str
+    last_schedule: str
     age: str
 
 
@@ -132,6 +149,21 @@ def job_row(job: Job, now: float) -> JobRow:
         completions,
         duration,
         _age(job.metadata.creation_timestamp, now),
+    )
+
+
+def cron_job_row(cron_job: "CronJob", now: float) -> CronJobRow:
+    """One CronJob's line; `now` is in seconds since the Unix epoch."""
+    spec, status = cron_job.spec, cron_job.status
+    last = status.last_schedule_time if status else None
+    return CronJobRow(
+        cron_job.metadata.name,
+        spec.schedule,
+        spec.time_zone or "<none>",
+        str(spec.suspend),
+        str(len(status.active) if status else 0),
+        _age(last, now) if last else "<none>",
+        _age(cron_job.metadata.creation_timestamp, now),
     )
 
 

@@ -7,13 +7,14 @@ shrinks, `finished_at` is set once). All instants are seconds on the runtime's m
 """
 
 from collections.abc import Callable, Mapping
-from functools import cached_property
 from math import inf
+from operator import attrgetter
 from typing import Protocol
 
 import attrs
 
 from minikubelet.api.pod import Container, Pod, PodSpec, Probe
+from minikubelet.api.values import derived, evolve, frozen
 from minikubelet.lifecycle.actions import (
     Action,
     AskProbe,
@@ -55,7 +56,7 @@ START_ERROR_EXIT_CODE = 128  # STATUS-4
 RESTARTING_ALL = "RestartingAllContainers"  # RESTART-17
 
 
-@attrs.frozen
+@frozen
 class HookRun:
     began_at: float
     ended_at: float | None = None
@@ -66,7 +67,7 @@ class HookRun:
         return self.ended_at is None
 
 
-@attrs.frozen
+@frozen
 class ProbeState:
     """One probe of one run (PROBE-12, PROBE-13: nothing survives into the next run)."""
 
@@ -80,7 +81,7 @@ class ProbeState:
     "Set once a threshold was reached; None before (PROBE-11 says what that means for each kind)."
 
 
-@attrs.frozen
+@frozen
 class Stopping:
     """A run's way down (TERM-1)."""
 
@@ -92,7 +93,7 @@ class Stopping:
     killed_at: float | None = None
 
 
-@attrs.frozen
+@frozen
 class ContainerRun:
     """One instance of a container. None: it has not happened."""
 
@@ -126,31 +127,53 @@ class ContainerRun:
         state = self.probes.get(kind)
         return state is None or state.verdict is True
 
-    @cached_property
+    @property
     def is_started(self) -> bool:
         """SIDE-5, PROBE-17: running, postStart returned, and past the startupProbe if there is one."""
-        return self.is_live and self.running_at is not None and self.passes("startup")
+        return self.exit_code is None and self.running_at is not None and self.passes("startup")
 
-    @cached_property
+    @property
     def is_ready(self) -> bool:
         """PROBE-16..18, for mains and sidecars."""
         return self.is_started and self.passes("readiness")
 
-    @cached_property
+    def wants_probe(self, kind: ProbeKind) -> bool:
+        """Is this kind of probe to be asked at all now?"""
+        match kind:
+            case "startup":  # PROBE-6, PROBE-30
+                return self.running_at is not None and self.stopping is None
+            case "liveness":  # PROBE-7, PROBE-30
+                return self.is_started and self.stopping is None
+            case "readiness":  # PROBE-7, PROBE-16, SIDE-35
+                return self.is_started
+
+    @property
     def quiet_until(self) -> float:
         """Before this instant nothing is due for a run that nothing happens to; -inf: look after it."""
-        if not self.is_started or self.stopping is not None or self.verdict("liveness") is False:
+        stopping = self.stopping
+        if self.exit_code is not None or self.running_at is None:
             return -inf
-        return min((state.due_at for state in self.probes.values() if not state.in_flight), default=inf)
+        if stopping is None:
+            if self.verdict("startup") is False or self.verdict("liveness") is False:
+                return -inf
+            until = inf
+        elif stopping.signalled_at is None:
+            return -inf
+        else:
+            until = inf if stopping.killed_at is not None else stopping.deadline
+        for kind, state in self.probes.items():
+            if state.due_at < until and not state.in_flight and self.wants_probe(kind):
+                until = state.due_at
+        return until
 
 
-@attrs.frozen
+@frozen
 class Waiting:
     reason: str
     message: str
 
 
-@attrs.frozen
+@frozen
 class ContainerRecord:
     run: ContainerRun | None = None
     "The newest instance."
@@ -167,9 +190,17 @@ class ContainerRecord:
     gate_news: GateNews | None = None
     "What was told last about a difference of the start gates for the newest instance."
 
-    @property
+    @derived
     def is_live(self) -> bool:
-        return self.is_starting or (self.run is not None and self.run.is_live)
+        return self.is_starting or (self.run is not None and self.run.exit_code is None)
+
+    @derived
+    def is_ready(self) -> bool:
+        return self.run is not None and self.run.is_ready
+
+    @derived
+    def quiet_until(self) -> float:
+        return -inf if self.run is None else self.run.quiet_until
 
     @property
     def restart_count(self) -> int:
@@ -185,13 +216,13 @@ class ContainerRecord:
         )
 
 
-@attrs.frozen
+@frozen
 class Deletion:
     requested_at: float
     grace: float
 
 
-@attrs.frozen
+@frozen
 class Ending:
     """The pod is terminating (CORE-2). `deadline` may only come closer (TERM-4)."""
 
@@ -208,7 +239,12 @@ class Ending:
         return self.cause != "restartAll"
 
 
-@attrs.frozen
+_IS_LIVE = attrgetter("is_live")
+_IS_READY = attrgetter("is_ready")
+_QUIET_UNTIL = attrgetter("quiet_until")
+
+
+@frozen
 class PodRecord:
     pod: Pod
     settings: LifecycleSettings
@@ -235,9 +271,30 @@ class PodRecord:
     def spec(self) -> PodSpec:
         return self.pod.spec
 
-    @cached_property
+    @property
     def any_live(self) -> bool:
-        return any(c.is_live for c in self.containers.values())
+        return any(map(_IS_LIVE, self.containers.values()))
+
+    @property
+    def live_runs(self) -> dict[str, ContainerRun]:
+        return {
+            name: state.run
+            for name, state in self.containers.items()
+            if state.run is not None and state.run.exit_code is None
+        }
+
+    @property
+    def all_ready(self) -> bool:
+        """COND-5: every sidecar and main; cheap even for a pod of a thousand containers."""
+        return all(map(_IS_READY, map(self.containers.__getitem__, self.spec.lasting)))
+
+    @property
+    def quiet_until(self) -> float:
+        """Before this instant nothing is due in a pod that is up and that nothing happens to."""
+        if len(self.passed) < len(self.spec.init_containers):
+            return -inf
+        until: float = min(map(_QUIET_UNTIL, map(self.containers.__getitem__, self.spec.lasting)))
+        return until
 
     def run_of(self, container: Container) -> ContainerRun | None:
         return self.containers[container.name].run
@@ -270,7 +327,7 @@ def observe(record: PodRecord, what: Fact | Action, now: float) -> PodRecord:
             return _with_run(record, what, lambda run: _exited(run, what, now))
         case BackOff(name, delay):
             waiting = Waiting("CrashLoopBackOff", back_off_message(record.pod.metadata, name, delay))
-            return _with(record, name, attrs.evolve(record.containers[name], waiting=waiting))
+            return _with(record, name, evolve(record.containers[name], waiting=waiting))
         case RunHook():
             return _with_run(record, what, lambda run: _with_hook(run, what.hook, HookRun(now)))
         case HookFinished():
@@ -279,36 +336,34 @@ def observe(record: PodRecord, what: Fact | Action, now: float) -> PodRecord:
             return _with_run(record, what, lambda run: _hook_cancelled(run, what.hook, now))
         case StopContainer(cause=cause, grace=grace):
             stopping = Stopping(cause, now, now + grace)
-            return _with_run(record, what, lambda run: attrs.evolve(run, stopping=stopping))
+            return _with_run(record, what, lambda run: evolve(run, stopping=stopping))
         case SignalContainer():
             return _with_run(record, what, lambda run: _signalled(run, what.signal, now))
         case PassInit(name):
             passed = record.passed | {name}
             done = len(passed) == len(record.spec.init_containers)
-            return attrs.evolve(record, passed=passed, initialized_at=now if done else record.initialized_at)
+            return evolve(record, passed=passed, initialized_at=now if done else record.initialized_at)
         case ExplainGate(name, news=news):
-            return _with(record, name, attrs.evolve(record.containers[name], gate_news=news))
+            return _with(record, name, evolve(record.containers[name], gate_news=news))
         case PreparePod():
-            return attrs.evolve(record, is_preparing=True)
+            return evolve(record, is_preparing=True)
         case PodPrepared():
             inits = record.spec.init_containers
-            return attrs.evolve(
-                record, is_preparing=False, prepared_at=now, initialized_at=None if inits else now
-            )
+            return evolve(record, is_preparing=False, prepared_at=now, initialized_at=None if inits else now)
         case PodPrepareFailed():
             retry_at = now + record.settings.retry_delay
-            return attrs.evolve(record, is_preparing=False, prepare_retry_at=retry_at)
+            return evolve(record, is_preparing=False, prepare_retry_at=retry_at)
         case DeletionRequested(grace_seconds):
             return _deletion_requested(record, grace_seconds, now)
         case ReadinessGateSet(condition_type, status):
-            return attrs.evolve(record, readiness_gates={**record.readiness_gates, condition_type: status})
+            return evolve(record, readiness_gates={**record.readiness_gates, condition_type: status})
         case EndPod(cause, grace, reason, message, trigger):
             ending = Ending(cause, now, now + grace, reason, message, trigger)
-            return attrs.evolve(record, ending=ending)
+            return evolve(record, ending=ending)
         case RestartPod():
             return _restarted_in_place(record, now)
         case FinishPod():
-            return attrs.evolve(record, finished_at=now)
+            return evolve(record, finished_at=now)
 
 
 class _AboutRun(Protocol):
@@ -319,7 +374,7 @@ class _AboutRun(Protocol):
 
 
 def _with(record: PodRecord, name: str, container: ContainerRecord) -> PodRecord:
-    return attrs.evolve(record, containers={**record.containers, name: container})
+    return evolve(record, containers={**record.containers, name: container})
 
 
 def _with_run(
@@ -330,7 +385,7 @@ def _with_run(
     run = container.run
     if run is None or run.attempt != what.attempt or not run.is_live:
         return record
-    return _with(record, what.name, attrs.evolve(container, run=change(run)))
+    return _with(record, what.name, evolve(container, run=change(run)))
 
 
 # Starting: from one state of a container to the next.
@@ -341,7 +396,7 @@ def _start_asked(record: PodRecord, container: ContainerRecord, now: float) -> C
     run, backoff = container.run, container.backoff
     if run is not None and run.finished_at is not None and container.retry_at is None:
         backoff = next_entry(backoff, run.finished_at, now, record.settings)
-    return attrs.evolve(container, is_starting=True, backoff=backoff)
+    return evolve(container, is_starting=True, backoff=backoff)
 
 
 def _started(record: PodRecord, fact: ContainerStarted, now: float) -> ContainerRecord:
@@ -373,7 +428,7 @@ def _start_failed(record: PodRecord, fact: ContainerStartFailed, now: float) -> 
             message=fact.message,
         )
         return _with_new_run(container, run)
-    return attrs.evolve(
+    return evolve(
         container,
         is_starting=False,
         waiting=Waiting(fact.reason, fact.message),
@@ -394,35 +449,33 @@ def _with_new_run(container: ContainerRecord, run: ContainerRun) -> ContainerRec
 
 
 def _exited(run: ContainerRun, fact: ContainerExited, now: float) -> ContainerRun:
-    return attrs.evolve(
-        run, finished_at=now, exit_code=fact.exit_code, reason=fact.reason, message=fact.message
-    )
+    return evolve(run, finished_at=now, exit_code=fact.exit_code, reason=fact.reason, message=fact.message)
 
 
 def _with_hook(run: ContainerRun, kind: HookKind, hook: HookRun) -> ContainerRun:
-    return attrs.evolve(run, post_start=hook) if kind == "postStart" else attrs.evolve(run, pre_stop=hook)
+    return evolve(run, post_start=hook) if kind == "postStart" else evolve(run, pre_stop=hook)
 
 
 def _hook_finished(run: ContainerRun, fact: HookFinished, now: float) -> ContainerRun:
     hook = run.hook(fact.hook)
     if hook is None or not hook.is_under_way:
         return run
-    run = _with_hook(run, fact.hook, attrs.evolve(hook, ended_at=now, error=fact.error))
+    run = _with_hook(run, fact.hook, evolve(hook, ended_at=now, error=fact.error))
     if fact.hook == "postStart" and fact.error is None:
-        run = attrs.evolve(run, running_at=now)
+        run = evolve(run, running_at=now)
     return run
 
 
 def _hook_cancelled(run: ContainerRun, kind: HookKind, now: float) -> ContainerRun:
     """HOOK-4, HOOK-6: given up is not failed."""
     hook = run.hook(kind)
-    return run if hook is None else _with_hook(run, kind, attrs.evolve(hook, ended_at=now))
+    return run if hook is None else _with_hook(run, kind, evolve(hook, ended_at=now))
 
 
 def _probe_asked(run: ContainerRun, kind: ProbeKind, now: float) -> ContainerRun:
     state = run.probes[kind]
-    state = attrs.evolve(state, due_at=now + state.probe.period_seconds, in_flight=True)
-    return attrs.evolve(run, probes={**run.probes, kind: state})
+    state = evolve(state, due_at=now + state.probe.period_seconds, in_flight=True)
+    return evolve(run, probes={**run.probes, kind: state})
 
 
 def _probe_answered(run: ContainerRun, fact: ProbeAnswered) -> ContainerRun:
@@ -440,17 +493,17 @@ def _probe_answered(run: ContainerRun, fact: ProbeAnswered) -> ContainerRun:
     if fact.kind == "startup" and verdict is not None:  # PROBE-8, PROBE-14
         due_at = inf
     state = ProbeState(state.probe, due_at, False, streak, verdict)
-    return attrs.evolve(run, probes={**run.probes, fact.kind: state})
+    return evolve(run, probes={**run.probes, fact.kind: state})
 
 
 def _signalled(run: ContainerRun, signal: int, now: float) -> ContainerRun:
     assert run.stopping is not None
     stopping = run.stopping
     if stopping.signalled_at is None:
-        stopping = attrs.evolve(stopping, signalled_at=now)
+        stopping = evolve(stopping, signalled_at=now)
     if signal == SIGKILL:
-        stopping = attrs.evolve(stopping, killed_at=now)
-    return attrs.evolve(run, stopping=stopping)
+        stopping = evolve(stopping, killed_at=now)
+    return evolve(run, stopping=stopping)
 
 
 # The pod as a whole.
@@ -466,11 +519,11 @@ def _deletion_requested(record: PodRecord, grace_seconds: int | None, now: float
     if deletion is None:
         deletion = Deletion(now, grace)
     elif now + grace < deletion.requested_at + deletion.grace:
-        deletion = attrs.evolve(deletion, grace=now + grace - deletion.requested_at)
+        deletion = evolve(deletion, grace=now + grace - deletion.requested_at)
     ending = record.ending
     if ending is not None:
-        ending = attrs.evolve(ending, deadline=min(ending.deadline, now + grace))
-    return attrs.evolve(record, deletion=deletion, ending=ending)
+        ending = evolve(ending, deadline=min(ending.deadline, now + grace))
+    return evolve(record, deletion=deletion, ending=ending)
 
 
 def _restarted_in_place(record: PodRecord, now: float) -> PodRecord:
@@ -478,7 +531,7 @@ def _restarted_in_place(record: PodRecord, now: float) -> PodRecord:
     assert record.ending is not None
     trigger = record.containers[record.ending.trigger or ""].run
     assert trigger is not None and trigger.finished_at is not None
-    return attrs.evolve(
+    return evolve(
         record,
         containers={name: _removed(c) for name, c in record.containers.items()},
         passed=frozenset(),

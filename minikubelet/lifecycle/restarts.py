@@ -4,7 +4,7 @@ Knows nothing of time (`backoff`) nor of order (`startup`).
 """
 
 from minikubelet.api.pod import Container, ContainerRestartRule, PodSpec
-from minikubelet.lifecycle.record import ContainerRun
+from minikubelet.lifecycle.record import ContainerRun, PodRecord
 
 RESTART_ALL = "RestartAllContainers"
 
@@ -42,6 +42,16 @@ def wants_restart(spec: PodSpec, container: Container, run: ContainerRun) -> boo
             return run.exit_code != 0 or _was_condemned(run)
         case _:
             return False
+
+
+def waits_for_restart(record: PodRecord, container: Container) -> bool:
+    """BACKOFF-11: shown as waiting as soon as the restart is known to be delayed; never while ending."""
+    state = record.containers[container.name]
+    if state.waiting is None or state.run is None or state.run.is_live:
+        return False
+    if record.ending is not None and record.ending.is_final:
+        return False
+    return wants_restart(record.spec, container, state.run)
 
 
 def restarts_everything(container: Container, run: ContainerRun) -> bool:

@@ -2,12 +2,12 @@
 
 from typing import Literal
 
-import attrs
+from minikubelet.api.values import frozen
 
 StartGate = Literal["ready", "started"]
 
 
-@attrs.frozen
+@frozen
 class LifecycleSettings:
     backoff_base: float = 10.0
     "BACKOFF-1: first crash-loop delay; a `backoff_max` below it wins (BACKOFF-8)."

@@ -32,19 +32,26 @@ def keep_running(record: PodRecord, clock: Clock) -> Iterator[Action]:
         if not record.is_preparing and clock.reached(record.prepare_retry_at):
             yield PreparePod()
         return
+    if not clock.reached(record.quiet_until):
+        return  # most of the time
     for container in record.spec.init_containers:
-        yield from keep(record, container, clock)
-        if container.name not in record.passed:
+        is_passed = container.name in record.passed
+        if not is_passed or clock.reached(record.containers[container.name].quiet_until):
+            yield from keep(record, container, clock)
+        if not is_passed:
             yield from _pass(record, container)
             return
     held_up = False
     for container in record.spec.containers:
-        run = record.run_of(container)
-        if run is not None and not clock.reached(run.quiet_until):
-            continue  # most of them, most of the time
+        state = record.containers[container.name]
+        if not clock.reached(state.quiet_until):
+            continue
+        run = state.run
         if run is not None or not held_up:
-            yield from keep(record, container, clock)
-        held_up = held_up or _holds_up_first_starts(record, container)
+            for action in keep(record, container, clock):
+                yield action
+                held_up = held_up or (isinstance(action, StartContainer) and _has_post_start(container))
+        held_up = held_up or (run is not None and _is_in_post_start(container, run))
 
 
 def keep(record: PodRecord, container: Container, clock: Clock) -> Iterator[Action]:
@@ -138,12 +145,14 @@ def needs_readiness_to_pass(container: Container) -> bool:
     return container.readiness_probe is not None and container.startup_probe is None
 
 
-def _holds_up_first_starts(record: PodRecord, container: Container) -> bool:
-    """MAIN-1, HOOK-2: later mains wait for this one's postStart, but for no failure or back-off."""
-    if container.lifecycle is None or container.lifecycle.post_start is None:
+# MAIN-1, HOOK-2: first starts of later mains wait for a postStart, but for no failure or back-off.
+
+
+def _has_post_start(container: Container) -> bool:
+    return container.lifecycle is not None and container.lifecycle.post_start is not None
+
+
+def _is_in_post_start(container: Container, run: ContainerRun) -> bool:
+    if not _has_post_start(container) or not run.is_live:
         return False
-    state = record.containers[container.name]
-    run = state.run
-    if run is None:
-        return state.waiting is None
-    return run.is_live and (run.post_start is None or run.post_start.is_under_way)
+    return run.post_start is None or run.post_start.is_under_way

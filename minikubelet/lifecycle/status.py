@@ -1,10 +1,11 @@
 """The record, read as kubectl shows it (STATUS-*). Status is computed, never kept.
 
 `epoch` is wall seconds minus monotonic seconds: the record knows monotonic instants only, and they
-become timestamps here (LOCAL-8).
+become timestamps here (LOCAL-8). One fact seldom changes more than one container: of whatever a
+publication has in common with the one before it, both have the same objects.
 """
 
-import attrs
+from collections.abc import Sequence
 
 from minikubelet.api.meta import format_time
 from minikubelet.api.pod import Container, Pod, PodSpec
@@ -18,45 +19,87 @@ from minikubelet.api.pod_status import (
     PodIP,
     PodStatus,
 )
+from minikubelet.api.values import evolve, frozen
 from minikubelet.lifecycle.conditions import conditions
 from minikubelet.lifecycle.phase import phase
 from minikubelet.lifecycle.record import RESTARTING_ALL, ContainerRecord, ContainerRun, PodRecord
-from minikubelet.lifecycle.restarts import wants_restart
+from minikubelet.lifecycle.restarts import waits_for_restart
 
 LOOPBACK = "127.0.0.1"
 POD_MESSAGE_LIMIT = 12288  # bytes, TMSG-4
 LAST_SECOND = 253402300799  # 9999-12-31T23:59:59Z: RFC 3339 has no later one, a grace of 2^63-1 does
 
 
-def published_pod(record: PodRecord, epoch: float) -> Pod:
-    """The Pod object with its status, as the API would give it."""
+@frozen
+class Publication:
+    """The Pod object with its status, as the API would give it, and the record that it is made of."""
+
+    record: PodRecord
+    status: PodStatus
+    pod: Pod
+
+
+def publish(record: PodRecord, epoch: float, last: Publication | None = None) -> Publication:
+    """`last` is an earlier publication of the same pod, under the same epoch."""
+    if last is not None and last.record is record:
+        return last
     metadata = record.pod.metadata
     if record.deletion is not None:
         gone_at = min(epoch + record.deletion.requested_at + record.deletion.grace, LAST_SECOND)
-        metadata = attrs.evolve(
+        metadata = evolve(
             metadata,
             deletion_timestamp=format_time(gone_at),
             deletion_grace_period_seconds=round(record.deletion.grace),
         )
-    return attrs.evolve(record.pod, metadata=metadata, status=pod_status(record, epoch))
+    status = pod_status(record, epoch, last)
+    return Publication(record, status, evolve(record.pod, metadata=metadata, status=status))
 
 
-def pod_status(record: PodRecord, epoch: float) -> PodStatus:
+def pod_status(record: PodRecord, epoch: float, last: Publication | None = None) -> PodStatus:
     ending, spec = record.ending, record.spec
     shows_reason = ending is not None and record.finished_at is not None  # TERM-12
-    return PodStatus(
+    before = _lasting_status(record, epoch) if last is None else last.status
+    return evolve(
+        before,
         phase=phase(record),
         conditions=conditions(record, epoch),
         reason=ending.reason if ending and shows_reason else None,
         message=ending.message if ending and shows_reason else None,
+        init_container_statuses=_statuses(
+            record, spec.init_containers, epoch, last, before.init_container_statuses
+        ),
+        container_statuses=_statuses(record, spec.containers, epoch, last, before.container_statuses),
+    )
+
+
+def _lasting_status(record: PodRecord, epoch: float) -> PodStatus:
+    """What is the same from the beginning to the end."""
+    return PodStatus(
         host_ip=LOOPBACK,
         host_ips=(HostIP(LOOPBACK),),
         pod_ip=LOOPBACK,
         pod_ips=(PodIP(LOOPBACK),),
         start_time=format_time(epoch + record.started_at),
-        init_container_statuses=tuple(container_status(record, c, epoch) for c in spec.init_containers),
-        container_statuses=tuple(container_status(record, c, epoch) for c in spec.containers),
-        qos_class=qos_class(spec),
+        qos_class=qos_class(record.spec),
+    )
+
+
+def _statuses(
+    record: PodRecord,
+    containers: Sequence[Container],
+    epoch: float,
+    last: Publication | None,
+    before: tuple[ContainerStatus, ...],
+) -> tuple[ContainerStatus, ...]:
+    """`before` are those of the last publication. A status depends on no other container's record."""
+    if last is None or last.record.ending is not record.ending:
+        return tuple([container_status(record, container, epoch) for container in containers])
+    now, then = record.containers, last.record.containers
+    return tuple(
+        [
+            status if now[status.name] is then[status.name] else container_status(record, container, epoch)
+            for container, status in zip(containers, before, strict=True)
+        ]
     )
 
 
@@ -109,16 +152,6 @@ def _live_state(record: PodRecord, run: ContainerRun, epoch: float) -> Container
     if run.post_start is not None and run.post_start.error is not None:  # HOOK-3
         return ContainerState(waiting=ContainerStateWaiting("PostStartHookError", run.post_start.error))
     return ContainerState(waiting=_first_waiting(record.spec))
-
-
-def waits_for_restart(record: PodRecord, container: Container) -> bool:
-    """BACKOFF-11: shown as waiting as soon as the restart is known to be delayed; never while ending."""
-    state = record.containers[container.name]
-    if state.waiting is None or state.run is None or state.run.is_live:
-        return False
-    if record.ending is not None and record.ending.is_final:
-        return False
-    return wants_restart(record.spec, container, state.run)
 
 
 def _waiting(record: PodRecord, state: ContainerRecord) -> ContainerStateWaiting:

@@ -23,20 +23,25 @@ from minikubelet.lifecycle.record import ContainerRun, PodRecord
 
 def terminate(record: PodRecord, clock: Clock) -> Iterator[Action]:
     """Mains and a running init at once; sidecars in reverse order after mains and later sidecars."""
-    spec = record.spec
-    for container in (*spec.containers, *spec.plain_inits.values()):  # SIDE-26, SIDE-29, TERM-6
-        yield from _take_down(record, container, clock, its_turn=True)
-    its_turn = not any(record.is_live(c) for c in spec.containers)
-    for container in reversed(spec.sidecars.values()):  # SIDE-27, SIDE-28
-        yield from _take_down(record, container, clock, its_turn=its_turn)
-        its_turn = its_turn and not record.is_live(container)
-
-
-def _take_down(record: PodRecord, container: Container, clock: Clock, *, its_turn: bool) -> Iterator[Action]:
     assert record.ending is not None
-    run = record.run_of(container)
-    if run is None or not run.is_live:
-        return
+    live, spec = record.live_runs, record.spec
+    is_late = clock.reached(record.ending.deadline)
+    for name, run in live.items():  # SIDE-26, SIDE-29, TERM-6
+        if name in spec.sidecars:
+            continue
+        if run.stopping is None or is_late or clock.reached(record.containers[name].quiet_until):
+            yield from _take_down(record, spec.all_containers[name], run, clock, its_turn=True)
+    its_turn = not any(c.name in live for c in spec.containers)
+    for name, container in reversed(spec.sidecars.items()):  # SIDE-27, SIDE-28
+        if name in live:
+            yield from _take_down(record, container, live[name], clock, its_turn=its_turn)
+            its_turn = False
+
+
+def _take_down(
+    record: PodRecord, container: Container, run: ContainerRun, clock: Clock, *, its_turn: bool
+) -> Iterator[Action]:
+    assert record.ending is not None
     if run.stopping is None:
         grace = max(record.ending.deadline - clock.now, 0.0)
         yield StopContainer(container.name, run.attempt, "pod", grace)

@@ -74,3 +74,26 @@ def test_fields_shows_the_verdict_for_each_field_that_occurs(run):
 def test_colours_only_where_they_are_wanted(run):
     assert "\x1b[" in run(GOOD, fields=True, color=True)[1]
     assert "\x1b[" not in run(GOOD, fields=True)[1]
+
+
+def test_fields_shows_what_a_scheduler_would_count(run):
+    """KEP-753: once for each object that makes pods, sidecars included."""
+    sidecar = "{name: s, image: busybox, restartPolicy: Always, resources: {requests: {memory: 64Mi}}}"
+    init = "{name: i, image: busybox, resources: {requests: {memory: 100Mi}}}"
+    pod = (
+        f"initContainers: [{sidecar}, {init}], containers: [{{name: c, image: nginx, "
+        "resources: {requests: {memory: 64Mi, cpu: 100m}}}]"
+    )
+    text = (
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d}\n"
+        "spec: {replicas: 2, selector: {matchLabels: {a: b}}, template: "
+        f"{{metadata: {{labels: {{a: b}}}}, spec: {{{pod}}}}}}}\n---\n{GOOD}"
+    )
+
+    code, out, _ = run(text, fields=True)
+
+    assert code == 0
+    assert [line.strip() for line in out.splitlines() if "scheduler counts" in line] == [
+        "a scheduler counts cpu 100m: the mains and sidecars together",
+        "a scheduler counts memory 164Mi: while i runs, with the sidecars before it",
+    ]

@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from minikubelet.api.cron_job import CronJob, CronJobSpec, CronJobStatus, JobTemplateSpec
+from minikubelet.api.event import ObjectReference
 from minikubelet.api.job import Job, JobCondition, JobSpec, JobStatus
 from minikubelet.api.meta import ObjectMeta, format_time
 from minikubelet.api.pod import Container, Pod, PodSpec, PodTemplateSpec
@@ -20,7 +22,7 @@ from minikubelet.api.pod_status import (
     PodCondition,
     PodStatus,
 )
-from minikubelet.lifecycle.printing import human_duration, job_row, pod_row
+from minikubelet.lifecycle.printing import cron_job_row, human_duration, job_row, pod_row
 
 NOW = 1_700_000_000.0
 
@@ -372,3 +374,19 @@ def test_print_10_duration_ends_at_completion_or_now() -> None:
     assert job_row(done, NOW).duration == "10s"
     assert job_row(job(), NOW).duration == ""
     assert job_row(job(), NOW).age == "70s"
+
+
+def test_a_cron_job_has_a_row_too() -> None:
+    """As `kubectl get cronjobs`: what it has not got reads `<none>`."""
+    template = JobTemplateSpec(JobSpec(PodTemplateSpec(PodSpec((Container("c"),)))))
+    meta = ObjectMeta("tick", creation_timestamp=format_time(NOW - 300))
+    new = CronJob(meta, CronJobSpec(template, "@hourly", suspend=True))
+    active = (ObjectReference("Job", "default", "tick-1", "u"),)
+    status = CronJobStatus(active, format_time(NOW - 90))
+    busy = CronJob(meta, CronJobSpec(template, "0 3 * * *", "Asia/Tokyo"), status)
+
+    cells = [" | ".join(attrs.astuple(cron_job_row(one, NOW))) for one in (new, busy)]
+    assert cells == [
+        "tick | @hourly | <none> | True | 0 | <none> | 5m",
+        "tick | 0 3 * * * | Asia/Tokyo | False | 1 | 90s | 5m",
+    ]

@@ -384,6 +384,23 @@ def test_MAIN_1_a_main_that_cannot_start_holds_up_nobody():
     assert done.times("start", "b") == [0.0]
 
 
+def test_MAIN_1_HOOK_2_the_post_start_of_a_second_attempt_is_waited_for_too():
+    """a dies in its postStart and is started again at once; b, never started so far, waits for that hook."""
+    done = run(
+        pod(main=[container("a", post_start=True), container("b")], restart_policy="OnFailure"),
+        {
+            "a": [
+                Script(lasts=1, exit_code=1, post_start=HookScript(inf)),
+                Script(lasts=9, post_start=HookScript(2)),
+            ]
+        },
+        {5.0: delete()},
+    )
+
+    assert done.times("start", "a") == [0.0, 1.0]
+    assert done.times("start", "b") == [3.0]
+
+
 def test_MAIN_1_a_late_post_start_holds_up_no_main_that_runs_already():
     """I9: their probes are asked and their restarts happen meanwhile."""
     missing = Script(start_error=StartError("CreateContainerConfigError", "no"))

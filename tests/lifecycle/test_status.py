@@ -148,6 +148,16 @@ def test_COND_2_transition_times_change_only_with_the_status():
     assert done.condition("Ready", 50.0).last_transition_time == "2023-11-14T22:13:24Z"
 
 
+def test_COND_4_INIT_8_an_init_that_completed_at_the_end_of_its_pod_is_not_called_incomplete():
+    """It exits 0 at the instant of the deadline, so the sequence never moves on; ready and message agree."""
+    done = run(
+        pod(init=[container("i1"), container("i2")], active_deadline_seconds=2), {"i1": Script(lasts=2)}
+    )
+
+    assert done.status("i1").ready
+    assert done.condition("Initialized").message == "containers with incomplete status: [i2]"
+
+
 def test_COND_3_COND_4_initialized():
     done = run(
         pod(init=[container("a"), container("b")], restart_policy="Never"),

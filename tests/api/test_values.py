@@ -1,0 +1,59 @@
+"""`frozen`, `evolve` and `derived`: values as attrs makes them, only cheaper."""
+
+import attrs
+import pytest
+
+from minikubelet.api.values import derived, evolve, frozen
+
+
+@frozen
+class Point:
+    x: int
+    y: int = 0
+    note: str = attrs.field(default="", eq=False, repr=False)
+
+    @derived
+    def norm(self) -> int:
+        return self.x**2 + self.y**2
+
+
+@frozen
+class Other:
+    x: int
+    y: int = 0
+
+
+def test_values_are_compared_and_hashed_by_the_fields_that_count():
+    assert Point(1, 2, "a") == Point(1, 2, "b")
+    assert hash(Point(1, 2, "a")) == hash(Point(1, 2, "b"))
+    assert Point(1, 2) != Point(1, 3)
+
+
+def test_values_of_different_classes_are_never_equal():
+    assert Point(1, 2) != Other(1, 2)
+
+
+def test_what_was_derived_is_no_part_of_the_value():
+    read, unread = Point(1, 2), Point(1, 2)
+    assert read.norm == 5
+
+    assert read == unread
+
+
+def test_a_value_shows_the_fields_that_are_worth_it():
+    assert repr(Point(1, 2, "a")) == "Point(x=1, y=2)"
+
+
+def test_a_value_does_not_change():
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        Point(1).x = 2
+
+
+def test_evolve_changes_a_copy_and_derives_anew():
+    before = Point(1, 2, "a")
+    assert before.norm == 5
+
+    after = evolve(before, x=3)
+
+    assert (after, after.note, after.norm) == (Point(3, 2), "a", 13)
+    assert (before, before.norm) == (Point(1, 2), 5)
