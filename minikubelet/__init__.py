@@ -6,11 +6,14 @@ The public names; each is loaded when it is first used, since start-up time is a
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from minikubelet.api.config import ConfigMap, Secret
     from minikubelet.api.errors import FieldError, ManifestError
     from minikubelet.api.manifest import Manifest, load
+    from minikubelet.api.meta import ObjectMeta
+    from minikubelet.invariants.watch import InvariantViolated
     from minikubelet.kubelet.kubelet import Kubelet, PodEnded
-    from minikubelet.kubelet.session import open_kubelet
     from minikubelet.lifecycle.settings import LifecycleSettings
+    from minikubelet.session import LocalKubelet, open_kubelet
 
 __version__ = "0.1.0"
 
@@ -19,10 +22,15 @@ __all__ = [
     "open_kubelet",
     "Manifest",
     "Kubelet",
+    "LocalKubelet",
+    "ConfigMap",
+    "Secret",
+    "ObjectMeta",
     "LifecycleSettings",
     "ManifestError",
     "FieldError",
     "PodEnded",
+    "InvariantViolated",
 ]
 
 _HOME = {
@@ -32,8 +40,13 @@ _HOME = {
     "ManifestError": "minikubelet.api.errors",
     "Kubelet": "minikubelet.kubelet.kubelet",
     "PodEnded": "minikubelet.kubelet.kubelet",
-    "open_kubelet": "minikubelet.kubelet.session",
+    "LocalKubelet": "minikubelet.session",
+    "ConfigMap": "minikubelet.api.config",
+    "Secret": "minikubelet.api.config",
+    "ObjectMeta": "minikubelet.api.meta",
+    "open_kubelet": "minikubelet.session",
     "LifecycleSettings": "minikubelet.lifecycle.settings",
+    "InvariantViolated": "minikubelet.invariants.watch",
 }
 
 

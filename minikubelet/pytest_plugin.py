@@ -162,6 +162,7 @@ class PodRunner:
         isolation: Literal["auto", "none", "mounts", "pod"] = "auto",
         run_now: bool = False,
         log_dir: str | os.PathLike[str] | None = None,
+        check: bool = False,
     ) -> Result:
         """Run manifests until everything in them has ended, and return what came of it.
 
@@ -170,8 +171,8 @@ class PodRunner:
         gracefully after a time (`"5s"`) or once something has happened (`"pod web Ready"`).
 
         What the run has to say goes to standard error, where pytest shows it if the test fails. Raises
-        `PodTimeout` after `timeout` seconds, ManifestError if the input cannot be run, and ExpressionError
-        if `until` cannot be understood.
+        `PodTimeout` after `timeout` seconds, ManifestError if the input cannot be run, ExpressionError if
+        `until` cannot be understood, and with `check` InvariantViolated if the lifecycle broke its own rules.
         """
         from minikubelet.cli.apart import Request
         from minikubelet.cli.options import RunOptions
@@ -195,6 +196,7 @@ class PodRunner:
             env_from_host=env_from_host,
             isolation=_one_of("isolation", isolation, ("auto", "none", "mounts", "pod")),
             run_now=run_now,
+            check=check,
         )
         run = _run_apart(Request(options, until))
         result = Result(run)

@@ -10,6 +10,7 @@ import pickle
 import signal
 import sys
 import threading
+from collections.abc import Sequence
 
 import attrs
 
@@ -17,6 +18,8 @@ from minikubelet.api.errors import FieldError, ManifestError
 from minikubelet.assertions.language import ExpressionError
 from minikubelet.assertions.run import Run
 from minikubelet.cli.options import RunOptions
+from minikubelet.invariants.rules import Violation
+from minikubelet.invariants.watch import InvariantViolated
 
 
 @attrs.frozen
@@ -27,16 +30,19 @@ class Request:
 
 @attrs.frozen
 class Answer:
-    """One of the three. Exceptions are kept apart, since they cannot be trusted to survive pickling."""
+    """One of the four. Exceptions are kept apart, since they cannot be trusted to survive pickling."""
 
     run: Run | None = None
     faults: tuple[FieldError, ...] = ()
     misunderstood: tuple[str, int, str] | None = None
+    violated: tuple[Sequence[Violation], str] | None = None
 
     def unwrap(self) -> Run:
         """Raises what was raised over there."""
         if self.run is not None:
             return self.run
+        if self.violated is not None:
+            raise InvariantViolated(*self.violated)
         if self.misunderstood is not None:
             raise ExpressionError(*self.misunderstood)
         raise ManifestError(self.faults)
@@ -74,6 +80,8 @@ def perform(request: Request) -> Answer:
 
     threading.Thread(target=watch_caller, name="minikubelet-caller", daemon=True).start()
     run.run()
+    if run.violations:
+        return Answer(violated=(run.violations, "\n".join(run.verdict)))
     return Answer(run.recorded())
 
 

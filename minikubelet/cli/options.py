@@ -2,7 +2,8 @@
 
 import argparse
 import re
-from typing import Literal
+import sys
+from typing import Literal, NoReturn
 
 import attrs
 
@@ -26,6 +27,8 @@ class RunOptions:
     settings: LifecycleSettings = attrs.Factory(LifecycleSettings)
     env_from_host: bool = False
     isolation: Literal["auto", "none", "mounts", "pod"] = "auto"
+    pod_pids_limit: int | None = None
+    "Processes of one pod at a time, threads included."
     output: str = "text"
     timestamps: bool = False
     color: bool = True
@@ -33,6 +36,33 @@ class RunOptions:
     dry_run: bool = False
     run_now: bool = False
     "Each CronJob's Job once, instead of its schedule."
+    check: bool = False
+    "Hold the run against the invariants, and say so."
+
+
+@attrs.frozen
+class FuzzOptions:
+    """`minikubelet fuzz`. Lengths are seconds."""
+
+    files: tuple[str, ...] = ()
+    "Manifests; none: random pods and Jobs."
+    examples: int | None = None
+    time: float | None = None
+    seed: int | None = None
+    "None: a random one."
+    jobs: int | None = None
+    "Processes; None: as many as there are usable cores."
+    expressions: tuple[str, ...] = ()
+    assertions: tuple[str, ...] = ()
+    "Files of assertions, YAML or Python."
+    engine: Literal["heap", "trio", "both"] | None = None
+    "None: the heap, and now and then both."
+    real: bool = False
+    replay: str | None = None
+    output: str | None = None
+    "Directory for what is found; None: the current one."
+    coverage: str | None = None
+    list: bool = False
 
 
 RUN_EPILOG = """\
@@ -40,10 +70,11 @@ exit code:
   0      all pods Succeeded, all Jobs Complete
   1      a pod or Job Failed (also: the status or events file could not be written)
   2      invalid input; nothing was started
+  3      --check found that an invariant of the lifecycle was violated
   124    --timeout ran out; the pods were deleted gracefully
   128+n  stopped by signal n: 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP, 141 the reader of stdout is gone
 
-Ctrl-C or SIGTERM deletes all pods gracefully; a second one shortens the grace to the minimum.
+Ctrl-C, SIGTERM or SIGQUIT deletes all pods gracefully; a second one shortens the grace to the minimum.
 Seconds may have a unit: 90, 1.5s, 500ms, 2m, 1h.
 """
 
@@ -60,6 +91,7 @@ def parser() -> argparse.ArgumentParser:
     _add_test(commands)
     _add_validate(commands)
     _add_explain(commands)
+    _add_fuzz(commands)
     return top
 
 
@@ -143,6 +175,19 @@ def _add_how_to_run(run: argparse.ArgumentParser) -> None:
         help="none: plain processes; mounts: true mountPaths, read-only root file systems; pod: also each "
         "pod's own network, hostname and process namespaces; auto (default): the least that each pod needs",
     )
+    run.add_argument(
+        "--check",
+        action="store_true",
+        help="at the end, hold all that happened against the invariants of the lifecycle; "
+        "MINIKUBELET_CHECK=1 in the environment does so for every run",
+    )
+    run.add_argument(
+        "--pod-pids-limit",
+        type=pids_limit,
+        metavar="N",
+        help="so many processes and threads in each pod at most, where a cgroup is delegated to us "
+        "(default: no limit, as on a node that sets none)",
+    )
 
 
 TEST_EPILOG = """\
@@ -157,6 +202,7 @@ exit code:
   0      all assertions hold, whatever the pods came to
   1      an assertion does not hold (also: the report could not be written)
   2      invalid input, an assertion included; nothing was started
+  3      --check found that an invariant of the lifecycle was violated
   124    --timeout ran out; 128+n stopped by signal n, as with run
 """
 
@@ -231,6 +277,107 @@ def _add_explain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     explain.add_argument("--no-color", action="store_true", help="no colours")
 
 
+FUZZ_EPILOG = """\
+Without a FILE, pods and Jobs are random; with files, these are run under random process behaviour, faults
+and interruptions, and --assert says what else has to hold (see `minikubelet test --grammar`):
+  minikubelet fuzz job.yaml --assert "main exited before proxy signalled"
+An assertion file called *.py has functions check_...(run) that raise AssertionError.
+
+The same --seed and --examples give the same examples and findings, whatever -j is. Each finding is made
+small and written to a file, which --replay plays again and tells as a timeline.
+
+exit code:
+  0      nothing was found (--replay: it is not violated any more)
+  1      something was found (also: a file could not be written)
+  2      invalid input
+  128+n  stopped by signal n, after the summary: 130 Ctrl-C
+"""
+
+
+def _add_fuzz(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    fuzz = commands.add_parser(
+        "fuzz",
+        help="search for a life of a pod that breaks an invariant",
+        description="Runs pods and Jobs in virtual time, with random behaviour of their processes, faults "
+        "and interruptions, and holds what happens against the invariants of the lifecycle.",
+        epilog=FUZZ_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    fuzz.add_argument("files", nargs="*", metavar="FILE", help="manifest or directory of them; - is stdin")
+    fuzz.add_argument("--examples", type=positive, metavar="N", help="stop after N examples")
+    fuzz.add_argument("--time", type=seconds, metavar="S", help="stop after S seconds (default 60)")
+    fuzz.add_argument("--seed", type=natural, metavar="X", help="of the examples (default: random, printed)")
+    fuzz.add_argument(
+        "-j", dest="jobs", type=few, metavar="N", help="processes (default: one for each usable core)"
+    )
+    fuzz.add_argument(
+        "--assert",
+        dest="expressions",
+        action="append",
+        default=[],
+        metavar="EXPR",
+        help="something that has to hold in every run it applies to; may be repeated",
+    )
+    fuzz.add_argument(
+        "--assertions",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="assertions as YAML, as for `test`, or as Python; may be repeated",
+    )
+    fuzz.add_argument(
+        "--engine",
+        choices=("heap", "trio", "both"),
+        help="what passes the time: a heap of callbacks, fast; trio, as in `run`; or both, compared "
+        "(default: the heap, and both for one example of 64)",
+    )
+    fuzz.add_argument(
+        "-o",
+        dest="output",
+        metavar="DIR",
+        help="where files of what is found are put (default: the current directory)",
+    )
+    fuzz.add_argument(
+        "--coverage", metavar="FILE", help="write there how often each state was reached, as JSON"
+    )
+    fuzz.add_argument(
+        "--real",
+        action="store_true",
+        help="have short examples lived by real processes, as well as simulated, and compare what happens",
+    )
+    fuzz.add_argument("--replay", metavar="FILE", help="play a finding again, and tell it")
+    fuzz.add_argument("--list", action="store_true", help="print the invariants and exit")
+
+
+def fuzz_options(given: argparse.Namespace) -> FuzzOptions:
+    """Exits, with a usage error, for what does not go together."""
+    if given.replay is not None:
+        beside = (given.files, given.examples, given.time, given.seed, given.expressions, given.assertions)
+        if any(one not in (None, []) for one in beside) or given.real or given.list:
+            _usage_error("--replay plays one file again: nothing else goes with it but --engine")
+    return FuzzOptions(
+        files=tuple(given.files),
+        examples=given.examples,
+        time=given.time,
+        seed=given.seed,
+        jobs=given.jobs,
+        expressions=tuple(given.expressions),
+        assertions=tuple(given.assertions),
+        engine=given.engine,
+        real=given.real,
+        replay=given.replay,
+        output=given.output,
+        coverage=given.coverage,
+        list=given.list,
+    )
+
+
+def _usage_error(message: str) -> NoReturn:
+    print(f"minikubelet fuzz: {message}", file=sys.stderr)
+    raise SystemExit(2)
+
+
 def run_options(given: argparse.Namespace) -> RunOptions:
     settings = LifecycleSettings(start_gate=given.start_gate)
     if given.backoff_base is not None:
@@ -250,11 +397,13 @@ def run_options(given: argparse.Namespace) -> RunOptions:
         settings=settings,
         env_from_host=given.env_from_host,
         isolation=given.isolation,
+        pod_pids_limit=given.pod_pids_limit,
         output=given.output,
         timestamps=given.timestamps,
         color=not given.no_color,
         dry_run=given.dry_run,
         run_now=given.run_now,
+        check=given.check,
     )
 
 
@@ -280,6 +429,34 @@ def grace_period(text: str) -> int:
     if whole != int(whole):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of seconds")
     return int(whole)
+
+
+def natural(text: str) -> int:
+    """A seed: any number that is not negative and has 64 bits at most."""
+    if not re.fullmatch(r"\d{1,20}", text, re.ASCII) or int(text) >= 2**64:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 2^64-1")
+    return int(text)
+
+
+def positive(text: str) -> int:
+    """A number of examples, one at least."""
+    if not re.fullmatch(r"[1-9]\d{0,14}", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
+    return int(text)
+
+
+def few(text: str) -> int:
+    """A number of processes to work at something."""
+    if not re.fullmatch(r"[1-9]\d{0,2}", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of processes, 1 to 999")
+    return int(text)
+
+
+def pids_limit(text: str) -> int:
+    """A number of processes that is not none at all; `podPidsLimit` of a node."""
+    if not re.fullmatch(r"[1-9]\d{0,6}", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of processes")
+    return int(text)
 
 
 class _Grammar(argparse.Action):

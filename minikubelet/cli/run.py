@@ -10,8 +10,9 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -30,11 +31,24 @@ from minikubelet.cli.summary import (
     unfinished_lines,
 )
 from minikubelet.cli.writer import tell_stderr
+from minikubelet.invariants import wanted_everywhere
 from minikubelet.kubelet.kubelet import Kubelet
-from minikubelet.runtime.feasibility import discovery_of, faults, isolation_for, remarks
+from minikubelet.runtime.base import Runtime
+from minikubelet.runtime.configs import Configs
+from minikubelet.runtime.feasibility import (
+    discovery_of,
+    faults,
+    isolation_for,
+    pids_limit_notices,
+    remarks,
+)
 from minikubelet.runtime.images import ImageResolver
 from minikubelet.runtime.local import LocalRuntime
 from minikubelet.runtime.missing import missing_notices
+
+if TYPE_CHECKING:
+    from minikubelet.invariants.journal import Journal
+    from minikubelet.invariants.rules import Violation
 
 STDOUT = 1
 
@@ -75,6 +89,7 @@ def prepare(options: RunOptions) -> tuple[Manifest, ImageResolver]:
     if errors := faults(manifest, images, isolation):
         raise ManifestError(errors)
     notices = (*manifest.notices, *remarks(manifest, isolation), *missing_notices(manifest, images))
+    notices += tuple(pids_limit_notices(options.pod_pids_limit))
     return attrs.evolve(manifest, notices=notices), images
 
 
@@ -132,7 +147,7 @@ class StopRequests:
     KeyboardInterrupt: whatever keeps us busy, we can be ended in an orderly way.
     """
 
-    SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
     PATIENCE = 3  # signals
 
     def __init__(self) -> None:
@@ -209,20 +224,34 @@ class Run:
         self.events_file = events_file
         self.runtime = LocalRuntime(
             images=images,
-            config_maps=manifest.config_maps,
-            secrets=manifest.secrets,
+            configs=Configs.of(manifest, files=options.files, notice=self.screen.notice),
             log_dir=options.log_dir,
             env_from_host=options.env_from_host,
             isolation=isolation_for(manifest, options.isolation),
             discovery=discovery_of(manifest),
+            pod_pids_limit=options.pod_pids_limit,
             output=self.output,
             notice=self.screen.notice,
         )
-        self.kubelet = Kubelet(self.runtime, options.settings)
+        self.violations: Sequence[Violation] = ()
+        self.verdict: Sequence[str] = ()
+        "What there is to say about the invariants; nothing if all is well and nobody asked."
+        self.journal, runtime = self._watched()
+        self.kubelet = Kubelet(runtime, options.settings)
+        if self.journal is not None:
+            self.journal.follow(self.kubelet)
         self.screen.kubelet = self.kubelet
         self.kubelet.observers.append(self.screen)
         if events_file is not None:
             self.kubelet.observers.append(events_file)
+
+    def _watched(self) -> "tuple[Journal | None, Runtime]":
+        """`--check`. Those who do not ask for it do not wait for what it needs."""
+        if not (self.options.check or wanted_everywhere()):
+            return None, self.runtime
+        from minikubelet.invariants.watch import watched
+
+        return watched(self.runtime)
 
     def new_screen(self) -> Screen:
         options = self.options
@@ -319,7 +348,7 @@ class Run:
             elif number != signal.SIGPIPE:
                 self.screen.notice(f"{name}: stopping")
             self.kubelet.delete_all(self.options.grace_period)
-        elif number in (signal.SIGINT, signal.SIGTERM):
+        elif number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT):
             self.screen.notice(f"{name}: stopping at once")
             self.kubelet.delete_all(0)
 
@@ -339,8 +368,21 @@ class Run:
                 self.events_file.close()
                 if self.events_file.failed:
                     self.ending = attrs.evolve(self.ending, files_failed=True)
-            self.screen.finish(pods, jobs, self.ending)
+            self._judge()
+            self.screen.finish(pods, jobs, self.ending, self.kubelet.cron_jobs())
             self.screen.writer.close()
+            for line in self.verdict:
+                tell_stderr(line)
         except KeyboardInterrupt:  # whoever reads us is stuck, and the user has had enough
             if not self.ending.was_cut_short:
                 self.ending = attrs.evolve(self.ending, signal=signal.SIGINT)
+
+    def _judge(self) -> None:
+        if self.journal is None:
+            return
+        from minikubelet.invariants.watch import judge, verdict
+
+        self.violations = judge(self.journal)
+        self.ending = attrs.evolve(self.ending, violated=bool(self.violations))
+        if self.violations or self.options.check:
+            self.verdict = tuple(verdict(self.journal, self.violations))

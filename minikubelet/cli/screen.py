@@ -16,7 +16,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from json.encoder import encode_basestring
 from math import ceil
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from zlib import crc32
 
 import attrs
@@ -33,6 +33,7 @@ from minikubelet.cli.summary import (
     job_failure_lines,
     result_lines,
     signal_name,
+    stopped_lines,
     summary_object,
 )
 from minikubelet.cli.table import rows_table
@@ -45,6 +46,9 @@ from minikubelet.lifecycle.record import ContainerRun, PodRecord
 from minikubelet.lifecycle.restarts import effective_policy, wants_restart
 from minikubelet.lifecycle.termination import stop_signal
 from minikubelet.runtime.base import Runtime
+
+if TYPE_CHECKING:
+    from minikubelet.api.cron_job import CronJob
 
 LONGEST_LINE = 1 << 16  # bytes; a longer one is shown in pieces
 TAIL_LINES = 10  # kept of each container for the report on a failed pod
@@ -69,7 +73,13 @@ class Screen(Observer):
     def tick(self) -> None:
         raise NotImplementedError
 
-    def finish(self, pods: Sequence[Pod], jobs: Sequence[Job], ending: Ending) -> None:
+    def finish(
+        self,
+        pods: Sequence[Pod],
+        jobs: Sequence[Job],
+        ending: Ending,
+        cron_jobs: "Sequence[CronJob]" = (),
+    ) -> None:
         raise NotImplementedError
 
 
@@ -82,7 +92,8 @@ class Lines:
     Whole lines are handed on together, as they came, so that one line costs next to nothing.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, with_tails: bool = True) -> None:
+        self._with_tails = with_tails
         self._held: dict[tuple[str, str], dict[tuple[int, str], bytes]] = {}
         self._tails: dict[tuple[str, str], tuple[int, deque[bytes]]] = {}
 
@@ -126,6 +137,8 @@ class Lines:
             del self._tails[key]
 
     def _remember(self, pod: str, container: str, attempt: int, lines: bytes) -> None:
+        if not self._with_tails:
+            return
         newest, tail = self._tails.get((pod, container), (-1, deque[bytes]()))
         if attempt > newest:
             tail = deque(maxlen=TAIL_LINES)
@@ -227,6 +240,30 @@ def container_of(event: Event) -> str | None:
 
 def _exit_code(event: Event) -> int:
     return int(event.message.rpartition(" ")[2])
+
+
+def _trouble(event: Event) -> str:
+    """What a probe or hook said that a container may be killed for."""
+    text = ""
+    if event.reason == "Unhealthy" and not event.message.startswith("Readiness"):
+        text = event.message.partition(": ")[2]
+    elif event.reason == "FailedPostStartHook":
+        text = event.message.rpartition(" - error: ")[2]
+    return text.strip().partition("\n")[0][:TAIL_LINE]
+
+
+def _why_killed(event: Event, container: str) -> str:
+    """What an event has to say about that, for the report on a failed pod."""
+    if event.reason == "Killing" and event.message != f"Stopping container {container}":
+        text = event.message.removesuffix(", will be restarted")
+        rule = next((rule for cause, rule in _CAUSES.items() if text.endswith(cause)), None)
+        return f"{text} [{rule}]" if rule else text
+    if event.reason == "Signalled" and event.message.startswith("Sent SIGKILL"):
+        return "its grace was over [TERM-15]"
+    return ""
+
+
+_CAUSES = {"liveness probe": "PROBE-14", "startup probe": "PROBE-15", "postStart hook": "HOOK-3"}
 
 
 def _is_shown(event: Event) -> bool:
@@ -411,6 +448,8 @@ class PodSource(Protocol):
 
     runtime: Runtime
 
+    removed_pods: list[Pod]
+
     def pod(self, key: str) -> Pod: ...
 
     def worker(self, key: str) -> PodWorker: ...
@@ -437,6 +476,9 @@ class TextScreen(Screen):
         self._label_width = 0
         self._pods: dict[str, Pod] = {}
         self._killed: dict[tuple[str, str], str] = {}
+        self._troubles: dict[tuple[str, str], str] = {}
+        self._unprepared: dict[str, str] = {}
+        self._many_pods = MANY_PODS
         self._rows: dict[str, tuple[PodRow, str | None]] = {}
         self._block = Block(fd, color=look.color) if look.terminal else None
         frame = self._block.frame if self._block else bytes
@@ -480,8 +522,17 @@ class TextScreen(Screen):
         if event.reason == "Started":
             self.changed(key)  # what made this start possible is told first
             self._killed.pop((key, container or ""), None)
-        if event.reason == "Killing" and container and event.message != f"Stopping container {container}":
-            self._killed[key, container] = event.message.removesuffix(", will be restarted")
+            self._troubles.pop((key, container or ""), None)
+            self._unprepared.pop(key, None)
+        if event.reason == "FailedMount":
+            self._unprepared[key] = event.message
+        if container and (trouble := _trouble(event)):
+            self._troubles[key, container] = trouble
+        if container and (why := _why_killed(event, container)):
+            if event.reason == "Killing" and (trouble := self._troubles.pop((key, container), "")):
+                why += f": {trouble}"
+            earlier = self._killed.get((key, container))
+            self._killed[key, container] = f"{earlier}; {why}" if earlier else why
         if not _is_shown(event):
             return
         name = reference.name if reference.kind == "Pod" else f"{reference.kind.lower()}/{reference.name}"
@@ -531,6 +582,8 @@ class TextScreen(Screen):
         assert self.kubelet
         pod = self.kubelet.pod(key)
         before, self._pods[key] = self._pods.get(key), pod
+        if len(self._pods) > self._many_pods:
+            self._forget_removed()
         self._tell_ready(before, pod)
         if _is_over(pod) and not (before and _is_over(before)):
             self._tell_end(pod)
@@ -556,6 +609,23 @@ class TextScreen(Screen):
         self._print_mark(self._align(pod, label), text, pod.status.phase == "Failed")
         if pod.status.phase == "Succeeded":
             self._lines.forget(pod.key)
+
+    def _forget_removed(self) -> None:
+        """A CronJob's schedule may be followed for months: what its history limits have removed is not spoken
+        of again, and is forgotten whenever the number of pods has doubled."""
+        assert self.kubelet
+        told_at_the_end = {pod.key for pod in self.kubelet.removed_pods}
+        for key, pod in [item for item in self._pods.items() if item[0] not in told_at_the_end]:
+            try:
+                self.kubelet.worker(key)
+            except KeyError:
+                for known in (self._pods, self._colors, self._rows, self._unprepared):
+                    known.pop(key, None)
+                self._lines.forget(key)
+                for container in pod.spec.all_containers:
+                    self._killed.pop((key, container), None)
+                    self._troubles.pop((key, container), None)
+        self._many_pods = max(2 * len(self._pods), MANY_PODS)
 
     def tick(self) -> None:
         """Bring ages and countdowns up to date; the block is drawn only if that changed it."""
@@ -589,7 +659,13 @@ class TextScreen(Screen):
         else:
             self.writer.write(self._paint(BOLD, f"minikubelet: {text}").encode() + b"\n")
 
-    def finish(self, pods: Sequence[Pod], jobs: Sequence[Job], ending: Ending) -> None:
+    def finish(
+        self,
+        pods: Sequence[Pod],
+        jobs: Sequence[Job],
+        ending: Ending,
+        cron_jobs: "Sequence[CronJob]" = (),
+    ) -> None:
         for key, container in self._lines.unfinished():
             self._print_rest(key, container)
         if self._block is not None:
@@ -597,7 +673,8 @@ class TextScreen(Screen):
         now = self._wall()
         failures = failure_lines(pods, self._lines.tail, lambda *place: self._killed.get(place, ""))
         failures += job_failure_lines(jobs, pods, self._lines.tail)
-        lines = [*failures, *result_lines(pods, jobs, now)]
+        failures += stopped_lines(pods, jobs, self._lines.tail, self._unprepared)
+        lines = [*failures, *result_lines(pods, jobs, now, cron_jobs)]
         if self._look.terminal:
             lines = [tame(line, color=False) for line in lines]
         self.writer.write("".join(f"{line}\n" for line in lines).encode(errors="backslashreplace"))
@@ -664,7 +741,7 @@ class JsonScreen(Screen):
         self.kubelet: PodSource | None = None
         self.is_live = False
         self._wall = wall
-        self._lines = Lines()
+        self._lines = Lines(with_tails=False)
         self._sequence = 0
         self.writer = Writer(fd, missing=self._missing, hung_up=hung_up, limit=limit)
 
@@ -705,10 +782,16 @@ class JsonScreen(Screen):
     def notice(self, text: str) -> None:
         tell_stderr(text)
 
-    def finish(self, pods: Sequence[Pod], jobs: Sequence[Job], ending: Ending) -> None:
+    def finish(
+        self,
+        pods: Sequence[Pod],
+        jobs: Sequence[Job],
+        ending: Ending,
+        cron_jobs: "Sequence[CronJob]" = (),
+    ) -> None:
         for key, container in self._lines.unfinished():
             self._rest(key, container)
-        self._write({"summary": summary_object(pods, jobs, ending, self._wall())})
+        self._write({"summary": summary_object(pods, jobs, ending, self._wall(), cron_jobs)})
 
     def _write(self, entry: dict[str, Any]) -> None:
         self.writer.write(_compact(entry).encode(errors="replace") + b"\n")

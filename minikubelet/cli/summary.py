@@ -3,9 +3,10 @@
 Pure: reads published objects only.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from signal import NSIG, SIGKILL, Signals
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from signal import NSIG, SIGKILL, SIGTERM, Signals
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -13,9 +14,20 @@ from minikubelet.api.job import Job
 from minikubelet.api.pod import Pod
 from minikubelet.api.pod_status import ContainerStateTerminated, ContainerStatus
 from minikubelet.cli.table import rows_table
-from minikubelet.lifecycle.printing import job_row, pod_row
+from minikubelet.lifecycle.printing import cron_job_row, job_row, parse_time, pod_row
+from minikubelet.lifecycle.verdicts import (
+    container_verdict,
+    crash_loop_verdict,
+    job_verdict,
+    pod_verdict,
+    retry_verdict,
+    volumes_verdict,
+)
 
-SUCCEEDED, FAILED, INVALID, TIMED_OUT = 0, 1, 2, 124
+if TYPE_CHECKING:
+    from minikubelet.api.cron_job import CronJob
+
+SUCCEEDED, FAILED, INVALID, VIOLATED, TIMED_OUT = 0, 1, 2, 3, 124
 SIGNALLED = 128  # + the signal's number
 
 MOST_FAILURES = 10  # pods that are explained; a Job can leave hundreds behind
@@ -32,6 +44,8 @@ class Ending:
     "A pod of its own or a Job failed (a Job's pods are judged by the Job: a retry may have helped)."
     files_failed: bool = False
     "The status or the events file could not be written."
+    violated: bool = False
+    "The lifecycle did not keep an invariant: our fault, whatever became of the pods."
 
     @property
     def was_cut_short(self) -> bool:
@@ -45,6 +59,8 @@ class Ending:
             return TIMED_OUT
         if self.signal is not None:
             return SIGNALLED + self.signal
+        if self.violated:
+            return VIOLATED
         return FAILED if self.has_failed or self.files_failed else SUCCEEDED
 
     def __str__(self) -> str:
@@ -57,17 +73,21 @@ class Ending:
 # ------------------------------------------------------------------------------------ for people
 
 
-def result_lines(pods: Sequence[Pod], jobs: Sequence[Job], now: float) -> list[str]:
-    """The tables of `kubectl get pods` and `kubectl get jobs`, each after an empty line."""
+def result_lines(
+    pods: Sequence[Pod], jobs: Sequence[Job], now: float, cron_jobs: "Sequence[CronJob]" = ()
+) -> list[str]:
+    """The tables of `kubectl get pods`, `jobs` and `cronjobs`, each after an empty line."""
     lines: list[str] = []
     if pods:
         lines += ["", *rows_table([pod_row(p, now) for p in pods], _namespaces(pods))]
     if jobs:
         lines += ["", *rows_table([job_row(j, now) for j in jobs], _namespaces(jobs))]
+    if cron_jobs:
+        lines += ["", *rows_table([cron_job_row(c, now) for c in cron_jobs], _namespaces(cron_jobs))]
     return lines
 
 
-def _namespaces(items: Sequence[Pod] | Sequence[Job]) -> list[str]:
+def _namespaces(items: "Sequence[Pod] | Sequence[Job] | Sequence[CronJob]") -> list[str]:
     """Of each item; empty where all are the same and it need not be said."""
     names = [item.metadata.namespace for item in items]
     return names if len(set(names)) > 1 else []
@@ -76,16 +96,14 @@ def _namespaces(items: Sequence[Pod] | Sequence[Job]) -> list[str]:
 def failure_lines(
     pods: Sequence[Pod],
     tail: Callable[[str, str], list[bytes]],
-    killed: Callable[[str, str], str] = lambda pod, container: "",
+    killed: Callable[[str, str], str] | None = None,
 ) -> list[str]:
-    """For each pod that failed by itself: which container, how, and its last words.
+    """For each pod that failed by itself: by what rule, which container, how, and its last words.
 
-    For a pod's key and a container's name, `tail` gives the last log lines, and `killed` tells why it was
-    killed, if it was.
+    For a pod's key and a container's name, `tail` gives the last log lines, and `killed` tells why we
+    killed it, empty if we have not.
     """
-    failed = [
-        p for p in pods if p.status and p.status.phase == "Failed" and not p.metadata.deletion_timestamp
-    ]
+    failed = [pod for pod in pods if _is_failed(pod)]
     lines: list[str] = []
     for pod in failed[:MOST_FAILURES]:
         name = pod.key if _namespaces(pods) else pod.metadata.name
@@ -109,16 +127,79 @@ def job_failure_lines(
                 name = job.key if _namespaces(jobs) else job.metadata.name
                 why = ": ".join(filter(None, (condition.reason, condition.message)))
                 lines += ["", f"Job {name} failed: {why}"]
-                crashed = [line for pod in _deleted_pods(job, pods) for line in _crashes(pod, tail)]
+                failed_alone = sum(_is_failed(pod) for pod in _pods_of(job, pods))
+                verdict = job_verdict(job, condition.reason, failed_alone)
+                lines += [f"  {verdict}"] if verdict else []
+                deleted = (pod for pod in _pods_of(job, pods) if pod.metadata.deletion_timestamp)
+                crashed = [line for pod in deleted for line in _crashes(pod, tail)]
                 lines += crashed[: MOST_FAILURES * 5]
     return lines
 
 
-def _deleted_pods(job: Job, pods: Sequence[Pod]) -> Iterator[Pod]:
-    for pod in pods:
-        owners = {owner.uid for owner in pod.metadata.owner_references}
-        if pod.metadata.deletion_timestamp and job.metadata.uid in owners:
-            yield pod
+def stopped_lines(
+    pods: Sequence[Pod],
+    jobs: Sequence[Job],
+    tail: Callable[[str, str], list[bytes]],
+    unprepared: Mapping[str, str] = MappingProxyType({}),
+) -> list[str]:
+    """For each pod that was stopped between a failure and the next try: what would have gone on and on.
+
+    `unprepared` has, by its key, what was wrong with the volumes of a pod that never got them.
+    `job_failure_lines` tells of those that a Job has stopped because it failed.
+    """
+    told = {pod.metadata.uid for job in jobs if _has_failed(job) for pod in _pods_of(job, pods)}
+    stopped = [pod for pod in pods if pod.metadata.deletion_timestamp and pod.metadata.uid not in told]
+    failing = [(pod, lines) for pod in stopped if (lines := list(_failing(pod, tail, unprepared)))]
+    found: list[str] = []
+    for pod, lines in failing[:MOST_FAILURES]:
+        name = pod.key if _namespaces(pods) else pod.metadata.name
+        found += ["", f"Pod {name} was stopped while it failed:", *lines]
+    return found
+
+
+def _failing(
+    pod: Pod, tail: Callable[[str, str], list[bytes]], unprepared: Mapping[str, str]
+) -> Iterator[str]:
+    """Volumes and containers that could not be made, and containers that had crashed, not for the first time,
+    when the pod was deleted."""
+    assert pod.status and pod.metadata.deletion_timestamp
+    if pod.key in unprepared:
+        yield f"  {unprepared[pod.key]}"
+        yield f"    {volumes_verdict()}"
+    grace = pod.metadata.deletion_grace_period_seconds or 0
+    deleted_at = parse_time(pod.metadata.deletion_timestamp) - grace
+    for status in _judged(pod):
+        ended, waiting = status.state.terminated, status.state.waiting
+        container = pod.spec.all_containers[status.name]
+        if waiting and waiting.message and waiting.reason != "CrashLoopBackOff":
+            yield f"  {status.name}: {waiting.reason}: {waiting.message}"
+            yield f"    {retry_verdict()}"
+        elif (
+            ended is not None
+            and ended.finished_at
+            and ended.exit_code not in (0, 128 + SIGTERM)
+            and status.restart_count
+            and parse_time(ended.finished_at) <= deleted_at
+        ):
+            yield f"  {status.name} (attempt {status.restart_count + 1}): {termination_text(ended)}"
+            yield f"    {crash_loop_verdict(pod, container)}"
+            yield from (f"    | {line.decode(errors='replace')}" for line in tail(pod.key, status.name))
+
+
+def _has_failed(job: Job) -> bool:
+    return any(
+        c.type == "Failed" and c.status == "True" for c in (job.status.conditions if job.status else ())
+    )
+
+
+def _pods_of(job: Job, pods: Sequence[Pod]) -> list[Pod]:
+    uid = job.metadata.uid
+    return [pod for pod in pods if any(owner.uid == uid for owner in pod.metadata.owner_references)]
+
+
+def _is_failed(pod: Pod) -> bool:
+    """By itself: what we delete ends as it may."""
+    return bool(pod.status and pod.status.phase == "Failed" and not pod.metadata.deletion_timestamp)
 
 
 def _crashes(pod: Pod, tail: Callable[[str, str], list[bytes]] | None) -> Iterator[str]:
@@ -132,23 +213,31 @@ def _crashes(pod: Pod, tail: Callable[[str, str], list[bytes]] | None) -> Iterat
 
 
 def _failure(
-    name: str, pod: Pod, tail: Callable[[str, str], list[bytes]], killed: Callable[[str, str], str]
+    name: str,
+    pod: Pod,
+    tail: Callable[[str, str], list[bytes]],
+    killed: Callable[[str, str], str] | None,
 ) -> Iterator[str]:
-    assert pod.status
-    why = ": ".join(filter(None, (pod.status.reason, pod.status.message)))
-    yield f"Pod {name} failed" + (f": {why}" if why else ":")
+    yield f"Pod {name} failed: {pod_verdict(pod)}"
     for status in _judged(pod):
         ended = status.state.terminated
         if ended is None or ended.exit_code == 0:
             continue
         attempt = f" (attempt {status.restart_count + 1})" if status.restart_count else ""
-        why = killed(pod.key, status.name)
+        why = killed(pod.key, status.name) if killed else ""
+        if killed and not why and ended.exit_code == 128 + SIGKILL and ended.reason == "Error":
+            why = _KILLED_BY_OTHERS
         yield f"  {status.name}{attempt}: {termination_text(ended)}{f' ({why})' * bool(why)}"
+        if verdict := container_verdict(pod, pod.spec.all_containers[status.name]):
+            yield f"    {verdict}"
         said = tail(pod.key, status.name)
         message = ended.message.strip() if ended.message else ""
         if message and message.splitlines()[-1].encode() not in said:
             yield from (f"    message: {line}" for line in message.splitlines()[-5:])
         yield from (f"    | {line.decode(errors='replace')}" for line in said)
+
+
+_KILLED_BY_OTHERS = "not by minikubelet: by itself, by somebody, or by the kernel for want of memory"
 
 
 def _judged(pod: Pod) -> Iterator[ContainerStatus]:
@@ -232,7 +321,13 @@ def _only_waits_for_others(status: ContainerStatus) -> bool:
 # ------------------------------------------------------------------------------------ for programs
 
 
-def summary_object(pods: Sequence[Pod], jobs: Sequence[Job], ending: Ending, now: float) -> dict[str, Any]:
+def summary_object(
+    pods: Sequence[Pod],
+    jobs: Sequence[Job],
+    ending: Ending,
+    now: float,
+    cron_jobs: "Sequence[CronJob]" = (),
+) -> dict[str, Any]:
     """The last object of `-o json`."""
     return {
         "ending": str(ending),
@@ -246,4 +341,15 @@ def summary_object(pods: Sequence[Pod], jobs: Sequence[Job], ending: Ending, now
             for pod in pods
         ],
         "jobs": [{"namespace": job.metadata.namespace, **attrs.asdict(job_row(job, now))} for job in jobs],
+        "cronJobs": [
+            {
+                "namespace": cron_job.metadata.namespace,
+                **_camel_case(attrs.asdict(cron_job_row(cron_job, now))),
+            }
+            for cron_job in cron_jobs
+        ],
     }
+
+
+def _camel_case(cells: dict[str, str]) -> dict[str, str]:
+    return {name.replace("_s", "S"): text for name, text in cells.items()}

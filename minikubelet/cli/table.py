@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import attrs
 
-from minikubelet.lifecycle.printing import JobRow, PodRow
+from minikubelet.lifecycle.printing import CronJobRow, JobRow, PodRow
 
 PADDING = 3  # spaces between columns
 
@@ -16,11 +16,13 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     return ["".join(map(str.ljust, line, widths)).rstrip() for line in lines]
 
 
-def rows_table(rows: Sequence[PodRow] | Sequence[JobRow], namespaces: Sequence[str] = ()) -> list[str]:
+def rows_table(
+    rows: Sequence[PodRow] | Sequence[JobRow] | Sequence[CronJobRow], namespaces: Sequence[str] = ()
+) -> list[str]:
     """What `kubectl get` prints; with a NAMESPACE column where namespaces are given (`get -A`)."""
     if not rows:
         return []
-    headers = [field.name.upper() for field in attrs.fields(type(rows[0]))]
+    headers = [field.name.upper().replace("_", " ") for field in attrs.fields(type(rows[0]))]
     cells = [list(attrs.astuple(row)) for row in rows]
     if namespaces:
         headers = ["NAMESPACE", *headers]

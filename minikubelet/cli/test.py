@@ -88,7 +88,7 @@ def check_run(options: AssertOptions) -> int:
     code = FAILED if report.failed or run.ending.files_failed else SUCCEEDED
     if not _write(options, report):
         code = FAILED
-    return run.ending.exit_code if run.ending.was_cut_short else code
+    return run.ending.exit_code if run.ending.was_cut_short or run.ending.violated else code
 
 
 # ------------------------------------------------------------------------------------ before it begins
@@ -246,7 +246,13 @@ class SilentScreen(Screen):
 
     def tick(self) -> None: ...
 
-    def finish(self, pods: Sequence[Pod], jobs: Sequence[Job], ending: Ending) -> None: ...
+    def finish(
+        self,
+        pods: Sequence[Pod],
+        jobs: Sequence[Job],
+        ending: Ending,
+        cron_jobs: object = (),
+    ) -> None: ...
 
 
 # ------------------------------------------------------------------------------------ the report

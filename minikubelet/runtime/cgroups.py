@@ -1,9 +1,9 @@
-"""Limits that the kernel keeps: memory and cpu of a container, where a cgroup has been delegated to us.
+"""Limits that the kernel keeps, where a cgroup is delegated to us: memory, cpu, and the pids of a pod.
 
-Responsible for finding out what we may do in the cgroup v2 hierarchy (cgroups(7)), and for one cgroup for
-each instance that has limits. Refuses to know what becomes of a container that ran out of memory. The one
-idea: whether limits can be kept is found out by making a cgroup and moving a process into it, not by
-looking at versions; and a container without limits costs nothing.
+Responsible for finding out what we may do in the cgroup v2 hierarchy (cgroups(7)), for one cgroup for each
+instance that has limits, and for one around all instances of a pod that has. Refuses to know what becomes of
+a container that ran out of memory. The one idea: whether limits can be kept is found out by making a cgroup
+and moving a process into it, not by looking at versions; and a container without limits costs nothing.
 """
 
 import os
@@ -36,6 +36,8 @@ class Limits:
     "Bytes."
     cpu: int | None = None
     "Thousandths of a core."
+    pids: int | None = None
+    "Processes and threads. No manifest can say so: it is a setting of nodes (`podPidsLimit`)."
 
     @classmethod
     def of(cls, limits: Mapping[str, IntOrString | float]) -> "Limits":
@@ -55,11 +57,16 @@ class Limits:
         if self.cpu is not None:
             quota = max(self.cpu * CPU_PERIOD // 1000, MINIMUM_QUOTA)
             yield "cpu", "cpu.max", f"{quota} {CPU_PERIOD}"
+        if self.pids is not None:
+            yield "pids", "pids.max", str(self.pids)
 
     @property
     def controllers(self) -> frozenset[str]:
         return frozenset(controller for controller, _, _ in self.settings())
 
+
+_OURS = ("pids", "memory", "cpu")
+"The controllers that `Limits` can need."
 
 _OPTIONAL = ("memory.swap.max", "memory.oom.group")
 "Not there without swap accounting, or before Linux 4.19."
@@ -159,12 +166,17 @@ def _controllers(directory: Path) -> frozenset[str]:
 
 def _make_room(directory: Path) -> frozenset[str]:
     """Pass controllers on, which a cgroup with processes in it may not: if they are ours alone, move them."""
-    wanted = {"memory", "cpu"} & set((directory / "cgroup.controllers").read_text().split())
     if (directory / "cgroup.procs").read_text().split() == [str(os.getpid())]:
         leaf = directory / "minikubelet"
         leaf.mkdir(exist_ok=True)
         (leaf / "cgroup.procs").write_text(str(os.getpid()))
-    for controller in wanted:
+    return _pass_on(directory)
+
+
+def _pass_on(directory: Path) -> frozenset[str]:
+    """Let cgroups below have what we can use of its controllers; those that they have then."""
+    there = (directory / "cgroup.controllers").read_text().split()
+    for controller in [name for name in _OURS if name in there]:
         try:
             (directory / "cgroup.subtree_control").write_text(f"+{controller}")
         except OSError:
@@ -172,20 +184,25 @@ def _make_room(directory: Path) -> frozenset[str]:
     return _controllers(directory)
 
 
-# ------------------------------------------------------------------ one container
+# ------------------------------------------------------------------ one container, one pod
 
 
 @attrs.frozen
 class Cgroup:
-    """The cgroup of one instance."""
+    """The cgroup of one instance, or of a pod."""
 
     directory: Path
 
     @classmethod
-    def make(cls, delegation: Delegation, name: str, limits: Limits) -> "Cgroup | None":
-        """With the limits that can be kept; None if that is none of them. Raises `OSError`."""
+    def make(
+        cls, delegation: Delegation, name: str, limits: Limits, *, even_if_idle: bool = False
+    ) -> "Cgroup | None":
+        """With the limits that can be kept; None if that is none of them, unless `even_if_idle`.
+
+        Raises `OSError`.
+        """
         settings = [one for one in limits.settings() if one[0] in delegation.controllers]
-        if delegation.directory is None or not settings:
+        if delegation.directory is None or not (settings or even_if_idle):
             return None
         made = cls(delegation.directory / f"minikubelet-{name}")
         made.directory.mkdir()
@@ -197,6 +214,10 @@ class Cgroup:
                     made.remove()
                     raise
         return made
+
+    def pass_on(self) -> Delegation:
+        """Of a pod, for the cgroups of its containers: processes may be in leaves only. Raises `OSError`."""
+        return Delegation(self.directory, _pass_on(self.directory))
 
     def adopt(self, pid: int) -> None:
         """Move a process that has just been started, and what it may have started since. Raises `OSError`."""
@@ -213,13 +234,21 @@ class Cgroup:
 
     @property
     def ran_out_of_memory(self) -> bool:
-        """Whether the kernel has killed in it (`memory.events`)."""
+        """Whether the kernel has killed in it."""
+        return self._count("memory.events", "oom_kill") > 0
+
+    @property
+    def ran_out_of_pids(self) -> bool:
+        """Whether a fork has failed in it or below, for it had as many processes as it may."""
+        return self._count("pids.events", "max") > 0
+
+    def _count(self, file: str, event: str) -> int:
         try:
-            lines = (self.directory / "memory.events").read_text().splitlines()
-        except OSError:  # memory is not limited
-            return False
+            lines = (self.directory / file).read_text().splitlines()
+        except OSError:  # not limited
+            return 0
         counts = dict(line.split() for line in lines)
-        return int(counts.get("oom_kill", 0)) > 0
+        return int(counts.get(event, 0))
 
     def remove(self) -> None:
         """To be called when the last process is gone."""

@@ -7,6 +7,7 @@ for what runs all the same.
 import os
 import re
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
@@ -19,6 +20,7 @@ from minikubelet.runtime.isolation import Isolation, Tier, Wish, has_read_only_r
 from minikubelet.runtime.mounts import ADVICE
 from minikubelet.runtime.ports import clashing_ports, port_faults, port_notices
 from minikubelet.runtime.security import shortfalls
+from minikubelet.runtime.termination_message import TerminationMessage
 
 if TYPE_CHECKING:
     from minikubelet.runtime.services import Discovery
@@ -30,7 +32,7 @@ def faults(manifest: Manifest, images: ImageResolver, isolation: Isolation | Non
     found: list[FieldError] = []
     for spec, origin in pod_specs(manifest):
         found += _mount_faults(spec, origin, isolation)
-        found += _sandbox_faults(spec, origin, isolation)
+        found += _tier_faults(spec, origin, isolation)
     return [*found, *_image_faults(manifest, images)]
 
 
@@ -126,7 +128,7 @@ def _image_faults(manifest: Manifest, images: ImageResolver) -> list[FieldError]
 def _mount_faults(spec: PodSpec, origin: Origin, isolation: Isolation) -> Iterator[FieldError]:
     """VOL-5: without a mount namespace only a hostPath at its own path can be honoured."""
     tier = isolation.tier_of(spec)
-    if tier.name != "none":
+    if tier.name != "none" or isolation.wish == "mounts":  # which is told without mounts, too
         return
     own_places = {v.name: v.host_path.path for v in spec.volumes if v.host_path is not None}
     for path, container in containers(spec):
@@ -138,12 +140,15 @@ def _mount_faults(spec: PodSpec, origin: Origin, isolation: Isolation) -> Iterat
                 yield origin.error(f"{path}.volumeMounts[{index}].mountPath", f"{tier.lacks}. {way_out}")
 
 
-def _sandbox_faults(spec: PodSpec, origin: Origin, isolation: Isolation) -> Iterator[FieldError]:
-    """Only who asked for a sandbox by name is refused without one."""
-    if isolation.wish == "pod" and isolation.tier_of(spec).name != "pod":
+def _tier_faults(spec: PodSpec, origin: Origin, isolation: Isolation) -> Iterator[FieldError]:
+    """Who asked for a tier by name is refused without it."""
+    tier = isolation.tier_of(spec)
+    if isolation.wish == "pod" and tier.name != "pod":
         from minikubelet.runtime.sandbox import sandbox_trouble
 
         yield origin.error("", f"--isolation pod: {sandbox_trouble()}. {ADVICE}")
+    if isolation.wish == "mounts" and tier.name == "none":
+        yield origin.error("", f"--isolation mounts: {tier.lacks}. {ADVICE}")
 
 
 # ------------------------------------------------------------------ remarks
@@ -160,6 +165,8 @@ def _shortfalls(spec: PodSpec, tier: Tier) -> Iterator[str]:
         found.append(("sysctls", "only a pod sandbox (--isolation pod) has its own"))
     for container in spec.all_containers.values():
         found += shortfalls(spec, container, has_namespace=tier.name != "none")
+        if tier.name == "none" and TerminationMessage(Path(), container).wants_mount:
+            yield f"terminationMessagePath not honoured: {tier.lacks}"
         if tier.name == "none" and has_read_only_root(container):
             found.append(("readOnlyRootFilesystem", tier.lacks))
     for reason, fields in _grouped((reason, f"securityContext.{field}") for field, reason in found).items():
@@ -175,6 +182,16 @@ def _limits_not_kept(spec: PodSpec) -> Iterator[str]:
             limits = cgroups.Limits.of(container.resources.limits)
             if limits.controllers and (trouble := cgroups.find_delegation().lacks(limits)):
                 yield f"resources.limits not enforced: {trouble}; {cgroups.ADVICE}"
+
+
+def pids_limit_notices(pids: int | None) -> list[Notice]:
+    """LOCAL-5, for a limit that no manifest has."""
+    if pids is None:
+        return []
+    from minikubelet.runtime import cgroups
+
+    trouble = cgroups.find_delegation().lacks(cgroups.Limits(pids=pids))
+    return [Notice(f"--pod-pids-limit not enforced: {trouble}; {cgroups.ADVICE}")] if trouble else []
 
 
 _EVERYBODY = re.compile(

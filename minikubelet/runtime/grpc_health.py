@@ -32,7 +32,8 @@ from h2.events import (
 from h2.exceptions import H2Error
 from h2.settings import SettingCodes, Settings
 
-from minikubelet.runtime.http_client import Connection, DialError, dial, go_duration, join_host_port
+from minikubelet.lifecycle.backoff import go_duration
+from minikubelet.runtime.http_client import Connection, DialError, dial, join_host_port
 
 _MAX_RECEIVED_BYTES = 128 * 1024
 "Of everything, headers and control frames included."

@@ -22,6 +22,7 @@ from minikubelet.api.pod import (
     Probe,
     TCPSocketAction,
 )
+from minikubelet.lifecycle.backoff import go_duration
 from minikubelet.lifecycle.facts import ProbeKind
 from minikubelet.runtime.base import HookAnswer, ProbeAnswer
 from minikubelet.runtime.process import CommandResult
@@ -235,8 +236,6 @@ def _headers(action: HTTPGetAction, agent: str) -> list[tuple[str, str]]:
 
 
 def _timed_out(argv: Sequence[str], timeout_seconds: float) -> str:
-    from minikubelet.runtime.http_client import go_duration
-
     return f"command timed out: {_quoted(' '.join(argv))} timed out after {go_duration(timeout_seconds)}"
 
 

@@ -240,15 +240,6 @@ def join_host_port(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def go_duration(seconds: float) -> str:
-    """As Go prints a `time.Duration`: `1s`, `1m30s`."""
-    minutes, rest = divmod(seconds, 60)
-    hours, minutes = divmod(int(minutes), 60)
-    if seconds < 1:
-        return f"{seconds * 1000:g}ms"
-    return (f"{hours}h" if hours else "") + (f"{minutes}m" if hours or minutes else "") + f"{rest:g}s"
-
-
 # ------------------------------------------------------------------ connections
 
 

@@ -6,16 +6,17 @@ through callbacks. Everything up to and including the spawn is synchronous and w
 """
 
 import os
+import posixpath
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from shutil import rmtree
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 
-from minikubelet.api.config import ConfigMap, Secret
 from minikubelet.api.pod import Container, LifecycleHandler, Pod, Probe
 from minikubelet.lifecycle.facts import ProbeKind
 from minikubelet.runtime.base import (
@@ -23,10 +24,12 @@ from minikubelet.runtime.base import (
     ContainerExit,
     ContainerProcess,
     HookAnswer,
+    Output,
     PrepareError,
     ProbeAnswer,
     StartError,
 )
+from minikubelet.runtime.configs import Configs
 from minikubelet.runtime.environment import (
     ContainerEnvironment,
     basic_environment,
@@ -59,7 +62,12 @@ from minikubelet.runtime.reactor import Reactor
 from minikubelet.runtime.reaper import Reaper
 from minikubelet.runtime.security import Security, container_security, wants_id_map
 from minikubelet.runtime.termination_message import DEFAULT_PATH, TerminationMessage
-from minikubelet.runtime.volumes import container_mounts, prepare_volumes, remove_volumes
+from minikubelet.runtime.volumes import (
+    container_mounts,
+    make_working_dir,
+    prepare_volumes,
+    remove_volumes,
+)
 
 if TYPE_CHECKING:
     import trio
@@ -68,22 +76,7 @@ if TYPE_CHECKING:
     from minikubelet.runtime.sandbox import Sandbox, Sandboxes
     from minikubelet.runtime.services import Discovery
 
-Output = Callable[[Pod, str, int, str, bytes], None]
-"""Shown what containers write: pod, container name, attempt, `stdout` or `stderr`, a chunk of bytes."""
-
-
-@attrs.frozen
-class Configs:
-    """The ConfigMaps and Secrets of a run, by `namespace/name`."""
-
-    config_maps: Mapping[str, ConfigMap] = attrs.Factory(dict)
-    secrets: Mapping[str, Secret] = attrs.Factory(dict)
-
-    def config_map(self, namespace: str, name: str) -> ConfigMap | None:
-        return self.config_maps.get(f"{namespace}/{name}")
-
-    def secret(self, namespace: str, name: str) -> Secret | None:
-        return self.secrets.get(f"{namespace}/{name}")
+T = TypeVar("T")
 
 
 @attrs.define
@@ -93,6 +86,8 @@ class _PodHome:
     directory: Path
     tier: Tier
     sandbox: "Sandbox | None" = None
+    cgroup: "Cgroup | None" = None
+    "Around those of its containers; only with `pod_pids_limit`."
     volumes: Mapping[str, Path] = attrs.Factory(dict)
     namespaces: dict[str, MountNamespace] = attrs.Factory(dict)
 
@@ -107,23 +102,24 @@ class LocalRuntime:
         self,
         *,
         images: ImageResolver | None = None,
-        config_maps: Mapping[str, ConfigMap] | None = None,
-        secrets: Mapping[str, Secret] | None = None,
+        configs: Configs | None = None,
         log_dir: str | None = None,
         env_from_host: bool = False,
         isolation: Isolation | None = None,
         discovery: "Discovery | None" = None,
+        pod_pids_limit: int | None = None,
         output: Output | None = None,
         notice: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.images = images or ImageResolver()
-        self.configs = Configs(config_maps or {}, secrets or {})
+        self.configs = configs or Configs()
         self.node = this_node()
         self.run_dir = Path(tempfile.mkdtemp(prefix="minikubelet-"))
         self.run_dir.chmod(0o711)  # a container that runs as somebody else has to get to its directories
         self.log_dir = log_dir if log_dir is not None else str(self.run_dir / "logs")
         self._host_env = dict(os.environ) if env_from_host else basic_environment(os.environ)
         self._discovery = discovery
+        self._pod_pids_limit = pod_pids_limit
         self._isolation = isolation or Isolation()
         if discovery is not None:
             self._isolation = attrs.evolve(self._isolation, with_names=discovery.wants_names)
@@ -153,20 +149,22 @@ class LocalRuntime:
                 home.of(name).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise PrepareError(f"{error.filename}: {error.strerror}") from error
-        home.volumes = prepare_volumes(pod, home.directory, self.configs, self.node)
+        home.volumes = self._configured(lambda: prepare_volumes(pod, home.directory, self.configs, self.node))
         if home.tier.name == "pod" and home.sandbox is None:
             home.sandbox = self._make_sandbox(pod, home.tier)
         return f"{home.tier.name}: {home.tier.why}" if home.tier.why else None
 
     def _make_sandbox(self, pod: Pod, tier: Tier) -> "Sandbox":
+        """With the pod's hosts file in it: a mount namespace for each container would take longer."""
         from minikubelet.runtime.sandbox import SandboxError, Sandboxes, sandbox_spec
 
         if self._sandboxes is None:
             self._sandboxes = Sandboxes(self._reaper.run_as_parent)
         try:
             spec = sandbox_spec(pod.spec, hostname(pod, self.node), own_network=tier.own_network)
-            sandbox = self._sandboxes.make(spec)
-        except SandboxError as error:
+            has_place = os.path.exists(HOSTS_PATH)
+            sandbox = self._sandboxes.make(spec, str(self._hosts_file(pod)) if has_place else "")
+        except (SandboxError, StartError) as error:
             raise PrepareError(str(error)) from error
         if sandbox.pause:
             self._reaper.foster_parents.add(sandbox.pause)
@@ -181,6 +179,10 @@ class LocalRuntime:
         if home.sandbox is not None:
             self._reaper.foster_parents.discard(home.sandbox.pause)
             home.sandbox.close()
+        if home.cgroup is not None:
+            if home.cgroup.ran_out_of_pids:
+                self._notice(f"pod {pod.key} had as many processes as it may, {self._pod_pids_limit}")
+            home.cgroup.remove()
         self._mount_points.release(pod.metadata.uid)
         try:
             remove_volumes(pod, home.directory)
@@ -197,7 +199,7 @@ class LocalRuntime:
         container_id = f"{pod.metadata.uid}/{container.name}/{attempt}"
         place = self._place(pod, container, last_words)
         argv = container_argv(container, place.resolution, place.env)
-        cgroup = self._cgroup(container, container_id)
+        cgroup = self._cgroup(pod, container, container_id)
         log = self._log(pod, container, attempt)
         was_executed = True
 
@@ -232,7 +234,10 @@ class LocalRuntime:
             log.close()
             if cgroup is not None:
                 cgroup.remove()
-            message = f'exec: "{error.filename}": {error.strerror}'
+            what = f'exec: "{error.filename}"'
+            if str(error.filename).endswith(place.working_dir):  # in a namespace, as seen from outside
+                what = f'chdir to workingDir "{place.working_dir}"'
+            message = f"{what}: {error.strerror}"
             raise StartError("RunContainerError", message, recorded=True) from error
         return _Instance(self._tasks, container, place, process, self._reaper)
 
@@ -241,8 +246,10 @@ class LocalRuntime:
         home = self._homes[pod.metadata.uid]
         resolution = self._resolve(pod, container)
         services = self._discovery.variables(pod) if self._discovery is not None else {}
-        env = container_environment(
-            pod, container, resolution, self.configs, self.node, self._host_env, services
+        env = self._configured(
+            lambda: container_environment(
+                pod, container, resolution, self.configs, self.node, self._host_env, services
+            )
         )
         mounts = self._mounts(pod, container, env, last_words)
         security = container_security(pod, container, resolution.user, has_namespace=mounts is not None)
@@ -252,26 +259,43 @@ class LocalRuntime:
         working_dir = container.working_dir or resolution.working_dir
         if mounts is None:
             return Place(resolution, env, working_dir or str(work), security, None, home.sandbox)
+        if working_dir:
+            make_working_dir(posixpath.normpath(working_dir), mounts)
         hiding = hiding_mount(str(work), mounts)
         if hiding is None and has_read_only_root(container):
             mounts.append(Mount(work, str(work)))
         namespace = self._namespace(pod, container, mounts, security)
         return Place(resolution, env, working_dir or hiding or str(work), security, namespace, home.sandbox)
 
-    def _cgroup(self, container: Container, container_id: str) -> "Cgroup | None":
-        """Where its limits are kept, if it has any and they can be."""
-        if not container.resources.limits:
+    def _cgroup(self, pod: Pod, container: Container, container_id: str) -> "Cgroup | None":
+        """Where its limits are kept, if it has any, or its pod has, and they can be."""
+        if not (container.resources.limits or self._pod_pids_limit):
             return None
         from minikubelet.runtime.cgroups import Cgroup, Limits, find_delegation
 
         limits = Limits.of(container.resources.limits)
-        if not limits.controllers:
+        if not (limits.controllers or self._pod_pids_limit):
             return None
+        name, home = container_id.replace("/", "-"), self._homes[pod.metadata.uid]
         try:
-            return Cgroup.make(find_delegation(), container_id.replace("/", "-"), limits)
+            if self._pod_pids_limit and home.cgroup is None:
+                of_pod = Limits(pids=self._pod_pids_limit)
+                home.cgroup = Cgroup.make(find_delegation(), pod.metadata.uid, of_pod)
+            if home.cgroup is not None:
+                return Cgroup.make(home.cgroup.pass_on(), name, limits, even_if_idle=True)
+            return Cgroup.make(find_delegation(), name, limits)
         except OSError as error:
             message = f"cannot limit resources: {error.filename}: {error.strerror}"
             raise StartError("CreateContainerError", message) from error
+
+    def _configured(self, make: Callable[[], T]) -> T:
+        """STATUS-9, VOL-6: before something is called missing, it is looked for again."""
+        try:
+            return make()
+        except (StartError, PrepareError):
+            if not self.configs.refresh():
+                raise
+            return make()
 
     def _work_dir(self, pod: Pod, container: Container, security: Security) -> Path:
         """Where a container starts that does not say where: empty, its own, and kept over restarts."""
@@ -307,21 +331,21 @@ class LocalRuntime:
             or last_words.wants_mount
             or has_read_only_root(container)
             or wants_id_map(pod.spec, container)
-            or self._isolation.wants_hosts(pod.spec)
+            or (home.sandbox is None and self._isolation.wants_hosts(pod.spec))
         ):
             return None
         if not has_own_hosts(mount.target for mount in mounts):
-            mounts.append(self._hosts_mount(pod))
+            mounts.append(Mount(self._hosts_file(pod), HOSTS_PATH))
         return [*mounts, Mount(last_words.file, last_words.path)]
 
-    def _hosts_mount(self, pod: Pod) -> Mount:
+    def _hosts_file(self, pod: Pod) -> Path:
         file = self._homes[pod.metadata.uid].directory / "hosts"
         names = self._discovery.names(pod) if self._discovery is not None else ()
         try:
             write_hosts(file, pod, hostname(pod, self.node), names)
         except OSError as error:
             raise StartError("CreateContainerError", f"{error.filename}: {error.strerror}") from error
-        return Mount(file, HOSTS_PATH)
+        return file
 
     def _namespace(
         self, pod: Pod, container: Container, mounts: Sequence[Mount], security: Security
@@ -399,26 +423,32 @@ class _Instance:
         self._process.signal(number)
 
     def run_hook(self, handler: LifecycleHandler, done: Callable[[HookAnswer], None]) -> Cancel:
-        async def work() -> None:
+        async def work() -> Report:
             from minikubelet.runtime.handlers import perform_hook
 
             self._enter_network(handler)
-            done(await perform_hook(handler, self._container, run_exec=self._run_hook_command))
+            answer = await perform_hook(handler, self._container, run_exec=self._run_hook_command)
+            return partial(self._report, partial(done, answer))
 
         return self._tasks.start(work)
 
     def ask_probe(self, kind: ProbeKind, probe: Probe, done: Callable[[ProbeAnswer], None]) -> Cancel:
         asked_at = time.monotonic()
 
-        async def work() -> None:
+        async def work() -> Report:
             from minikubelet.runtime.handlers import perform_probe
 
             delay = time.monotonic() - asked_at
             self._enter_network(probe)
             answer = await perform_probe(kind, probe, self._container, run_exec=self._run_probe_command)
-            done(attrs.evolve(answer, delay=delay))
+            return partial(self._report, partial(done, attrs.evolve(answer, delay=delay)))
 
         return self._tasks.start(work)
+
+    def _report(self, tell: Callable[[], None]) -> None:
+        """HOOK-4: with its process a container's hooks and probes are over, and nothing has failed."""
+        if self._process.exit_code is None:
+            tell()
 
     def _enter_network(self, handler: LifecycleHandler | Probe) -> None:
         """From here on this task connects within the pod; to other hosts from outside, as a node does.
@@ -443,6 +473,7 @@ class _Instance:
         return await self._run(argv, timeout_seconds)
 
     async def _run(self, argv: Sequence[str], timeout_seconds: float | None) -> CommandResult:
+        """What a command leaves running lives as long as the container (TERM-17), as it does in a cluster."""
         return await run_command(
             self._process,
             argv,
@@ -450,7 +481,12 @@ class _Instance:
             cwd=self._place.working_dir,
             timeout_seconds=timeout_seconds,
             spawn=self._place.spawn_beside(self._process.pidfd),
+            keep_leftovers=True,
         )
+
+
+Report = Callable[[], object]
+"""Tells how a hook or probe ended."""
 
 
 class _Tasks:
@@ -467,7 +503,7 @@ class _Tasks:
             nursery.start_soon(task.run, settle)
         self._early.clear()
 
-    def start(self, work: Callable[[], Awaitable[None]]) -> Cancel:
+    def start(self, work: Callable[[], Awaitable[Report]]) -> Cancel:
         task = _Task(work)
         if self._nursery is None:
             self._early.append(task)
@@ -477,7 +513,7 @@ class _Tasks:
 
 
 class _Task:
-    def __init__(self, work: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, work: Callable[[], Awaitable[Report]]) -> None:
         self._work = work
         self._scope: trio.CancelScope | None = None
         self._is_cancelled = False
@@ -487,8 +523,10 @@ class _Task:
 
         if not self._is_cancelled:
             with trio.CancelScope() as self._scope:
-                await self._work()
-                settle()
+                report = await self._work()
+                if not self._is_cancelled:  # it may have come to its end just before it was
+                    report()
+                    settle()
 
     def cancel(self) -> None:
         self._is_cancelled = True

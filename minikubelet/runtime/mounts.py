@@ -58,7 +58,7 @@ class MountSupport:
 
 
 ADVICE = """\
-Any one of these makes mounts possible:
+Any one of these makes namespaces possible:
 - Ubuntu 23.10 and later: allow it to unshare(1) with an AppArmor profile, /etc/apparmor.d/unshare:
     abi <abi/4.0>,
     include <tunables/global>
@@ -68,7 +68,7 @@ Any one of these makes mounts possible:
 - where user namespaces are switched off: `sudo sysctl user.max_user_namespaces=10000`;
 - in a container: run it with CAP_SYS_ADMIN, or with a seccomp profile that allows unshare and mount;
 - run minikubelet as root.
-Or mount at a path that needs none: a hostPath volume at its own path."""
+Or do without: a hostPath volume at its own path needs none."""
 
 
 @cache

@@ -94,8 +94,11 @@ class Sandboxes:
         self._run = run
         self._first: dict[bool, _Holder] = {}
 
-    def make(self, spec: SandboxSpec) -> "Sandbox":
-        """Takes 1 ms, and 15 ms more for the first. Raises `SandboxError`."""
+    def make(self, spec: SandboxSpec, hosts: str = "") -> "Sandbox":
+        """Takes 1 ms, and 15 ms more for the first. Raises `SandboxError`.
+
+        `hosts` is a file to be seen as /etc/hosts by all who are in it.
+        """
         in_user_namespace = spec.own_users or not has_capability(CAP_SYS_ADMIN)
         first = self._first.get(in_user_namespace)
         if first is None:
@@ -108,6 +111,7 @@ class Sandboxes:
         options = {
             "flags": flags,
             "hostname": spec.hostname,
+            "hosts": hosts,
             "shares_pid": spec.own_pids and spec.shares_pids,
             "sysctls": [(f"/proc/sys/{name.replace('.', '/')}", value) for name, value in spec.sysctls],
         }
@@ -123,7 +127,7 @@ class Sandboxes:
             pid = self._run(ask).pid
         except OSError as error:
             ours.close()
-            raise SandboxError(f"cannot make a pod sandbox: {error.strerror}") from error
+            raise SandboxError(f"cannot make a pod sandbox: {first.last_words or error.strerror}") from error
         finally:
             theirs.close()
         return Sandbox(spec, _Holder(pid, _Channel(ours)), made[0])
@@ -137,20 +141,25 @@ class Sandboxes:
         python = [sys.executable, "-I", "-S", _HOLDER, str(theirs.fileno()), str(me)]
         maps_all = has_capability(CAP_SYS_ADMIN)
 
+        words = os.memfd_create("holder")
+
         def start() -> Spawned:
             enter = [find_tool("unshare"), "--user", "--map-current-user", "--keep-caps", "--"]
             argv = [*enter, *python] if in_user_namespace and not maps_all else python
-            return Spawned(os.posix_spawn(argv[0], argv, {"LC_ALL": "C.UTF-8"}, setpgroup=0), -1)
+            to_words = [(os.POSIX_SPAWN_DUP2, words, fd) for fd in (1, 2)]
+            env = {"LC_ALL": "C.UTF-8"}
+            return Spawned(os.posix_spawn(argv[0], argv, env, file_actions=to_words, setpgroup=0), -1)
 
         try:
             pid = self._run(start).pid
         except (OSError, MountError) as error:
             ours.close()
+            os.close(words)
             raise SandboxError(str(error)) from error
         finally:
             theirs.close()
             os.close(me)
-        holder = _Holder(pid, _Channel(ours))
+        holder = _Holder(pid, _Channel(ours), words)
         if in_user_namespace and maps_all:
             try:
                 _make_user_namespace(holder)
@@ -282,12 +291,22 @@ class Sandbox:
 class _Holder:
     pid: int
     channel: "_Channel"
+    _words: int = -1
+    "Where a first holder, or what comes before it, says why it cannot go on."
+
+    @property
+    def last_words(self) -> str:
+        """The last line of them."""
+        said = os.pread(self._words, 10_000, 0).decode(errors="replace") if self._words >= 0 else ""
+        return said.strip().rpartition("\n")[2]
 
     def close(self) -> None:
         if self.pid:
             self.channel.close()  # which makes it end
             os.waitpid(self.pid, 0)
             self.pid = 0
+            if self._words >= 0:
+                os.close(self._words)
 
 
 class _Channel:

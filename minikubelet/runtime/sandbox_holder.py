@@ -40,7 +40,7 @@ CLONE_NEWUSER = 0x10000000
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
 
-MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REC, MS_SLAVE = 2, 4, 8, 1 << 14, 1 << 19
+MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND, MS_REC, MS_SLAVE = 2, 4, 8, 1 << 12, 1 << 14, 1 << 19
 PR_SET_PDEATHSIG, PR_SET_NAME, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT = 1, 15, 24, 38, 47
 PR_CAP_AMBIENT_CLEAR_ALL = 4
 SYS_CLONE3 = 435  # the same on every architecture
@@ -187,6 +187,8 @@ class Holder:
         mount(b"none", b"/", None, MS_REC | MS_SLAVE)
         if options["flags"] & CLONE_NEWIPC and os.path.isdir("/dev/shm"):
             mount(b"shm", b"/dev/shm", b"tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, b"mode=1777,size=64m")
+        if options["hosts"]:
+            mount(os.fsencode(options["hosts"]), b"/etc/hosts", None, MS_BIND)
         if options["flags"] & CLONE_NEWUTS:
             _socket.sethostname(options["hostname"])
         if options["flags"] & CLONE_NEWNET:

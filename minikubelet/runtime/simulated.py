@@ -65,7 +65,7 @@ class Script:
     "What a probe is told from which age on, where that is not as simple as above."
     post_start: HookScript = HookScript()
     pre_stop: HookScript = HookScript()
-    start_error: StartError | None = None
+    start_error: StartError | None = attrs.field(default=None, eq=lambda error: error and vars(error))
     message: str | None = None
     writes: Sequence[tuple[float, str]] = ()
     "What it says, and when; a run that has ended says nothing more."
@@ -165,10 +165,11 @@ class Trace:
 
 
 class SimulatedRuntime:
-    """Plays `scripts[container name][run number]`, the last script again for further runs.
+    """Plays `scripts[container name]` one after the other, the last again for further runs.
 
-    `prepare_failures` is how often preparing a pod fails before it works. From `heals_at` on whatever is
-    begun works. `output` is shown what containers write.
+    Runs count over all pods, for those of a Job share the names of their containers. `prepare_failures` is
+    how often preparing a pod fails before it works. From `heals_at` on whatever is begun works, every probe
+    succeeds, and no hook hangs any more. `output` is shown what containers write.
     """
 
     def __init__(
@@ -187,17 +188,21 @@ class SimulatedRuntime:
         self.live: dict[tuple[str, str], SimulatedProcess] = {}
         self.output = output
         self._prepare_failures = prepare_failures
-        self._heals_at = heals_at
-        self._runs: dict[tuple[str, str], int] = {}
+        self.heals_at = heals_at
+        self._runs: dict[str, int] = {}
 
     def now(self) -> float:
         return self.scheduler.now()
+
+    @property
+    def is_healed(self) -> bool:
+        return self.now() >= self.heals_at
 
     def note(self, what: str, pod: Pod, container: str = "", detail: object = None) -> None:
         self.trace.append(Trace(self.now(), what, pod.metadata.name, container, detail))
 
     def prepare_pod(self, pod: Pod) -> None:
-        if self._prepare_failures and self.now() < self._heals_at:
+        if self._prepare_failures and not self.is_healed:
             self._prepare_failures -= 1
             raise PrepareError("the script says so")
         self.prepared.add(pod.key)
@@ -208,15 +213,16 @@ class SimulatedRuntime:
         key = pod.key, container.name
         assert pod.key in self.prepared, f"{key} started in a pod that is not prepared"
         assert key not in self.live, f"two live runs of {key}"
-        number = self._runs.get(key, 0)
-        self._runs[key] = number + 1
-        scripts = self.scripts.get(container.name, (Script(),))
+        number = self._runs.get(container.name, 0)
+        self._runs[container.name] = number + 1
+        scripts = self.scripts.get(container.name) or (Script(),)
         script = scripts[min(number, len(scripts) - 1)]
-        if self.now() >= self._heals_at:
+        if self.is_healed:
             script = script.healed()
         if script.start_error is not None:
             self.note("startError", pod, container.name)
-            raise script.start_error
+            error = script.start_error  # a new one, as each holds on to where it was raised
+            raise StartError(error.reason, error.message, recorded=error.recorded)
         self.note("start", pod, container.name, attempt)
         process = SimulatedProcess(self, pod, container, attempt, script, exited)
         self.live[key] = process
@@ -249,9 +255,12 @@ class SimulatedProcess:
         self._exited = exited
         self._started_at = runtime.now()
         self._ends_at = inf
+        "When the process itself ends, which says how; what it left behind may live on."
+        self._exit_code = 0
+        self._gone_at = inf
         self._cancel_exit: Cancel = lambda: None
         self._questions = 0
-        self._exit_at(self._started_at + script.lasts + script.lingers, script.exit_code)
+        self._end_at(self._started_at + script.lasts, script.exit_code)
         for age, text in script.writes:
             self._after(age, partial(self._write, attempt, text))
 
@@ -259,11 +268,13 @@ class SimulatedProcess:
         self._note("signal", number)
         now = self._runtime.now()
         if number == SIGKILL:
-            self._exit_at(now + self._script.kill_lasts, 128 + number)
+            if now < self._ends_at:
+                self._exit_code = 128 + number
+            self._ends_at = min(self._ends_at, now)
+            self._be_gone_at(now + self._script.kill_lasts)
         else:
             code = self._script.term_exit_code
-            lasts = self._script.term_lasts + self._script.lingers
-            self._exit_at(now + lasts, 128 + number if code is None else code)
+            self._end_at(now + self._script.term_lasts, 128 + number if code is None else code)
 
     def run_hook(self, handler: LifecycleHandler, done: Callable[[HookAnswer], None]) -> Cancel:
         lifecycle = self._container.lifecycle
@@ -274,16 +285,20 @@ class SimulatedProcess:
         def end() -> None:
             if script.dies_with is not None:
                 self._cancel_exit()
-                self._exit(script.dies_with)
+                self._exit_code = script.dies_with
+                self._exit()
             else:
                 done(HookAnswer(script.error))
 
-        return self._after(script.lasts, end)
+        now = self._runtime.now()
+        ends_at = min(now + script.lasts, max(now, self._runtime.heals_at))
+        return self._runtime.scheduler.call_at(ends_at, end)
 
     def ask_probe(self, kind: ProbeKind, probe: Probe, done: Callable[[ProbeAnswer], None]) -> Cancel:
-        result = self._script.answer(kind, self._runtime.now() - self._started_at)
+        is_healed = self._runtime.is_healed
+        result = "success" if is_healed else self._script.answer(kind, self._runtime.now() - self._started_at)
         self._note("probe", (kind, result == "success"))
-        latencies = self._script.probe_lasts
+        latencies = (0.0,) if is_healed else self._script.probe_lasts or (0.0,)
         lasts = latencies[self._questions % len(latencies)]
         self._questions += 1
         if lasts > probe.timeout_seconds:
@@ -303,14 +318,19 @@ class SimulatedProcess:
     def _note(self, what: str, detail: object = None) -> None:
         self._runtime.note(what, self._pod, self._container.name, detail)
 
-    def _exit_at(self, instant: float, code: int) -> None:
-        """The earliest end wins."""
+    def _end_at(self, instant: float, code: int) -> None:
+        """The earliest end of the process itself says how it ended."""
         if instant < self._ends_at:
-            self._cancel_exit()
-            self._ends_at = instant
-            self._cancel_exit = self._runtime.scheduler.call_at(instant, lambda: self._exit(code))
+            self._ends_at, self._exit_code = instant, code
+            self._be_gone_at(instant + self._script.lingers)
 
-    def _exit(self, code: int) -> None:
+    def _be_gone_at(self, instant: float) -> None:
+        if instant < self._gone_at:
+            self._cancel_exit()
+            self._gone_at = instant
+            self._cancel_exit = self._runtime.scheduler.call_at(instant, self._exit)
+
+    def _exit(self) -> None:
         del self._runtime.live[self._pod.key, self._container.name]
-        self._note("exit", code)
-        self._exited(ContainerExit(code, message=self._script.message))
+        self._note("exit", self._exit_code)
+        self._exited(ContainerExit(self._exit_code, message=self._script.message))

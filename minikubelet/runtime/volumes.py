@@ -463,6 +463,22 @@ def _safe_sub_path(place: Path, sub_path: str, mount: VolumeMount, container: Co
     return path
 
 
+def make_working_dir(working_dir: str, mounts: Sequence[Mount]) -> None:
+    """Make a workingDir that is missing, as container runtimes do, where it lies in a volume.
+
+    Elsewhere the directory would be one of this machine's, which is not ours to change; and what is in the
+    way shows when the container starts.
+    """
+    around = [m for m in mounts if f"{working_dir}/".startswith(f"{m.target}/") and not m.read_only]
+    if not around:
+        return
+    mount = max(around, key=lambda mount: len(mount.target))
+    try:
+        _make_directories(Path(mount.source), Path(working_dir).relative_to(mount.target).parts)
+    except OSError:
+        pass  # chdir(2) will say what is wrong, if anything is: a symlink may well lead somewhere
+
+
 def _make_directories(root: Path, names: Sequence[str]) -> None:
     """mkdir -p that does not follow symlinks, should a container plant one just now."""
     here = os.open(root, os.O_RDONLY | os.O_DIRECTORY)

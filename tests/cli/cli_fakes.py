@@ -74,6 +74,7 @@ class FakeKubelet:
         self.runtime: Any = FakeRuntime()
         self._pods: dict[str, Pod] = {}
         self._workers: dict[str, FakeWorker] = {}
+        self.removed_pods: list[Pod] = []
         for pod in pods:
             self.put(pod)
 
@@ -87,6 +88,11 @@ class FakeKubelet:
 
     def worker(self, key: str) -> Any:
         return self._workers[key]
+
+    def remove(self, key: str, *, told: bool) -> None:
+        """`told`: it is kept for the end."""
+        pod, _ = self._pods.pop(key), self._workers.pop(key)
+        self.removed_pods += [pod] * told
 
 
 class Pipe:

@@ -126,7 +126,7 @@ def test_ENV_1_variables_of_services_never_win(tmp_path):
 
 @pytest.fixture
 def names(require):
-    require(mount_support(Path(gettempdir())).kind != "none", "a mount namespace")
+    require(mount_support(Path(gettempdir())).kind != "none", "namespaces")
 
 
 def logs(ended):

@@ -104,11 +104,17 @@ def test_a_pod_that_succeeds(start: Start) -> None:
 
 
 def test_a_pod_that_fails_is_explained(start: Start) -> None:
-    """Exit code 1; which container, how, and its last words."""
+    """Exit code 1; which container, how, the rule that decided, and its last words."""
     code, out, _ = start(pod("echo no database; kill -9 $$$$")).end()  # ENV-4: $$$$ is a $$
 
     assert code == 1
-    assert "Pod web failed:\n  main: exit code 137: killed by SIGKILL\n    | no database\n" in out
+    assert (
+        "Pod web failed: its main containers have ended, and not all with exit code 0 [PHASE-7]\n"
+        "  main: exit code 137: killed by SIGKILL "
+        "(not by minikubelet: by itself, by somebody, or by the kernel for want of memory)\n"
+        "    not started again: the pod's restartPolicy is Never [RESTART-4]\n"
+        "    | no database\n"
+    ) in out
 
 
 def test_a_job_that_gets_there_in_the_end_has_succeeded(start: Start, tmp_path: Path) -> None:
@@ -282,7 +288,7 @@ def test_dry_run_starts_nothing(start: Start, tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------ cut short
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
 def test_a_signal_deletes_the_pods_gracefully(start: Start, tmp_path: Path, number: signal.Signals) -> None:
     """Exit code 128+n although the pod then succeeded; the status file is written all the same."""
     run = start(pod(FOREVER), "--status-file", "status.json")

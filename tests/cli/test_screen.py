@@ -29,6 +29,7 @@ from minikubelet.api.pod_status import (
 )
 from minikubelet.cli.screen import (
     LONGEST_LINE,
+    MANY_PODS,
     TAIL_LINES,
     Block,
     JsonScreen,
@@ -623,26 +624,77 @@ def test_finish_tells_what_a_container_was_killed_for() -> None:
         ended = with_status(make_pod(), main_status(exited(143)), phase="Failed")
         show.screen.finish([ended], [], Ending())
 
-        assert ("SIGTERM (Container main failed liveness probe)\n" in show.text()) is expected
+        text = "SIGTERM (Container main failed liveness probe [PROBE-14])\n"
+        assert (text in show.text()) is expected
+
+
+@pytest.mark.parametrize(
+    ("reason", "said", "killing", "expected"),
+    [
+        (
+            "Unhealthy",
+            "Liveness probe failed: sick\nvery",
+            "liveness probe",
+            "liveness probe [PROBE-14]: sick",
+        ),
+        ("Unhealthy", "Startup probe failed: no", "startup probe", "startup probe [PROBE-15]: no"),
+        ("Unhealthy", "Readiness probe failed: no", "startup probe", "startup probe [PROBE-15]"),
+        (
+            "FailedPostStartHook",
+            'Exec lifecycle hook ([x]) for Container "main" failed - error: it exited with 5',
+            "its postStart hook",
+            "its postStart hook [HOOK-3]: it exited with 5",
+        ),
+    ],
+)
+def test_finish_tells_what_the_probe_or_hook_said(
+    reason: str, said: str, killing: str, expected: str
+) -> None:
+    """The first line: it has been shown as a whole, somewhere above."""
+    show = Show()
+    show.screen.event(make_event(reason, said, type="Warning"))
+    show.screen.event(make_event("Killing", f"Container main failed {killing}"))
+    show.screen.finish([with_status(make_pod(), main_status(exited(143)), phase="Failed")], [], Ending())
+
+    assert f"SIGTERM (Container main failed {expected})\n" in show.text()
 
 
 def test_finish_explains_failures_and_prints_the_tables() -> None:
     """Which container, how it ended, what it said last."""
     show = Show()
     show.log(b"starting\npanic: no database\n")
-    pod = with_status(make_pod(), main_status(exited(137), restart_count=2), phase="Failed")
+    show.screen.event(make_event("Signalled", "Sent SIGKILL to container main"))
+    pod = make_pod(restart_policy="Never")
+    pod = with_status(pod, main_status(exited(137), restart_count=2), phase="Failed")
     show.screen.finish([pod], [], Ending())
 
     assert show.lines()[2:] == [
         "",
-        "Pod web failed:",
-        "  main (attempt 3): exit code 137: killed by SIGKILL",
+        "Pod web failed: its main containers have ended, and not all with exit code 0 [PHASE-7]",
+        "  main (attempt 3): exit code 137: killed by SIGKILL (its grace was over [TERM-15])",
+        "    not started again: the pod's restartPolicy is Never [RESTART-4]",
         "    | starting",
         "    | panic: no database",
         "",
         "NAME   READY   STATUS   RESTARTS   AGE",
         "web    0/1     Error    2          5s",
     ]
+
+
+def test_pods_that_history_limits_have_removed_are_forgotten() -> None:
+    """A CronJob may be followed for months; what its limits have removed is not told of again."""
+    show = Show()
+    for number in range(500):
+        pod = make_pod(f"p{number}")
+        show.changed(with_status(pod, main_status(RUNNING)))
+        show.screen.log(pod, "main", 0, "stdout", b"hello\n")
+        show.kubelet.remove(pod.key, told=number == 7)
+
+    assert len(show.screen._pods) <= MANY_PODS + 1
+    assert show.screen._lines.tail("default/p7", "main") == [b"hello"], (
+        "its Job's own end is still to be told"
+    )
+    assert show.screen._lines.tail("default/p8", "main") == []
 
 
 # ------------------------------------------------------------------------------------ json
@@ -687,6 +739,7 @@ def test_json_is_one_object_per_line_and_nothing_else() -> None:
                 }
             ],
             "jobs": [],
+            "cronJobs": [],
         }
     }
 

@@ -23,6 +23,7 @@ from minikubelet.cli.summary import (
     failure_lines,
     job_failure_lines,
     result_lines,
+    stopped_lines,
     unfinished_lines,
 )
 
@@ -34,8 +35,16 @@ def exited(code: int, **fields: Any) -> ContainerState:
     return ContainerState(terminated=ContainerStateTerminated(code, **fields))
 
 
-def ended_pod(phase: str, code: int = 0, **meta: Any) -> Pod:
-    return with_status(make_pod(**meta), main_status(exited(code)), phase=phase)
+FAILED = "Pod web failed: its main containers have ended, and not all with exit code 0 [PHASE-7]"
+NEVER = "    not started again: the pod's restartPolicy is Never [RESTART-4]"
+
+
+def failed_pod(state: ContainerState, **fields: Any) -> Pod:
+    return with_status(make_pod(restart_policy="Never"), main_status(state, **fields), phase="Failed")
+
+
+def ended_pod(phase: str, code: int = 0) -> Pod:
+    return with_status(make_pod(restart_policy="Never"), main_status(exited(code)), phase=phase)
 
 
 def make_job(*types: str) -> Job:
@@ -105,18 +114,16 @@ def test_namespaces_have_a_column_where_there_are_several() -> None:
     ],
 )
 def test_a_failed_container_is_explained(state: ContainerState, expected: str) -> None:
-    """Code, signal, reason."""
-    pod = with_status(make_pod(), main_status(state), phase="Failed")
-
-    assert failure_lines([pod], no_tail) == ["", "Pod web failed:", expected]
+    """Code, signal, reason; and the rule that decided."""
+    assert failure_lines([failed_pod(state)], no_tail) == ["", FAILED, expected, NEVER]
 
 
 def test_the_termination_message_is_told_unless_the_log_says_it() -> None:
     """TMSG-3: a message that is the log's tail is not told twice."""
-    pod = with_status(make_pod(), main_status(exited(1, message="disk\nfull\n")), phase="Failed")
+    pod = failed_pod(exited(1, message="disk\nfull\n"))
 
-    assert failure_lines([pod], no_tail)[3:] == ["    message: disk", "    message: full"]
-    assert failure_lines([pod], lambda *_: [b"disk", b"full"])[3:] == ["    | disk", "    | full"]
+    assert failure_lines([pod], no_tail)[4:] == ["    message: disk", "    message: full"]
+    assert failure_lines([pod], lambda *_: [b"disk", b"full"])[4:] == ["    | disk", "    | full"]
 
 
 def test_a_container_that_was_killed_tells_why() -> None:
@@ -124,7 +131,23 @@ def test_a_container_that_was_killed_tells_why() -> None:
     pod = ended_pod("Failed", 143)
     lines = failure_lines([pod], no_tail, lambda pod, container: f"{container} failed liveness probe")
 
-    assert lines[2:] == ["  main: exit code 143: ended by SIGTERM (main failed liveness probe)"]
+    assert lines[2] == "  main: exit code 143: ended by SIGTERM (main failed liveness probe)"
+
+
+def test_a_sigkill_that_we_did_not_send_is_told_from_ours() -> None:
+    """Without a cgroup nobody says OOMKilled (LOCAL-5), so that people have to think of it."""
+    pod = failed_pod(exited(137))
+
+    def told(why: str | None, pod: Pod) -> str:
+        return failure_lines([pod], no_tail, None if why is None else lambda *_: why)[2]
+
+    assert told("", pod) == (
+        "  main: exit code 137: killed by SIGKILL "
+        "(not by minikubelet: by itself, by somebody, or by the kernel for want of memory)"
+    )
+    assert told("its grace was over", pod).endswith("SIGKILL (its grace was over)")
+    assert told("", failed_pod(exited(137, reason="OOMKilled"))).endswith("SIGKILL, OOMKilled")
+    assert told(None, pod).endswith("killed by SIGKILL"), "nobody knows"
 
 
 def test_a_sidecar_is_never_to_blame() -> None:
@@ -141,7 +164,8 @@ def test_a_sidecar_is_never_to_blame() -> None:
         ),
     )
 
-    assert failure_lines([pod], no_tail) == ["", "Pod web failed: DeadlineExceeded: too long"]
+    expected = "Pod web failed: DeadlineExceeded: too long [TERM-10, PHASE-11]"
+    assert failure_lines([pod], no_tail) == ["", expected]
 
 
 def test_a_pod_that_we_deleted_needs_no_explanation() -> None:
@@ -157,14 +181,15 @@ def test_failures_in_several_namespaces_are_told_apart() -> None:
     pod = ended_pod("Failed", 1)
     other = attrs.evolve(pod, metadata=attrs.evolve(pod.metadata, namespace="prod"))
 
-    assert failure_lines([pod, other], no_tail)[1::3] == ["Pod default/web failed:", "Pod prod/web failed:"]
+    names = [line.split()[1] for line in failure_lines([pod, other], no_tail)[1::4]]
+    assert names == ["default/web", "prod/web"]
 
 
 def test_hundreds_of_failures_are_not_all_explained() -> None:
     """A Job with a high backoffLimit leaves many behind."""
     lines = failure_lines([ended_pod("Failed", 1)] * (MOST_FAILURES + 7), no_tail)
 
-    assert lines.count("Pod web failed:") == MOST_FAILURES
+    assert lines.count(FAILED) == MOST_FAILURES
     assert lines[-1] == "7 more pods failed."
 
 
@@ -176,6 +201,7 @@ def test_a_failed_job_tells_by_what_rule() -> None:
     assert job_failure_lines([make_job("Complete"), failed]) == [
         "",
         "Job j failed: BackoffLimitExceeded: Job has reached the limit",
+        "  more pods failed than backoffLimit allows, which is 6 [JOB-10]",
     ]
 
 
@@ -183,14 +209,81 @@ def test_job_12_a_failed_job_tells_what_kept_crashing_in_the_pods_it_deleted() -
     """Of a crash loop that reached the backoffLimit, nothing else would tell."""
     condition = JobCondition("Failed", "True", "BackoffLimitExceeded")
     failed = attrs.evolve(make_job(), status=JobStatus(conditions=(condition,)))
+    template = PodTemplateSpec(PodSpec((Container("c"),), restart_policy="OnFailure"))
     failed = attrs.evolve(failed, metadata=attrs.evolve(failed.metadata, uid="u"))
+    failed = attrs.evolve(failed, spec=JobSpec(template, backoff_limit=2))
     status = main_status(exited(143), last_state=exited(4), restart_count=2)
     pod = with_status(make_pod("j-x", owner="j"), status, phase="Failed")
     deleted = attrs.evolve(pod, metadata=attrs.evolve(pod.metadata, deletion_timestamp="t"))
 
     assert job_failure_lines([failed], [pod, deleted], lambda *_: [b"trying"])[2:] == [
+        "  with OnFailure each restart of a container counts against backoffLimit, which is 2 [JOB-12]",
         "  j-x/main: restarted 2 times, before that exit code 4",
         "    | trying",
+    ]
+
+
+# ------------------------------------------------------------------------------------ stopped by us
+
+
+def stopped(pod: Pod) -> Pod:
+    """Deleted at 22:13:30 with a grace of 30 s."""
+    meta = attrs.evolve(
+        pod.metadata, deletion_timestamp="2023-11-14T22:14:00Z", deletion_grace_period_seconds=30
+    )
+    return attrs.evolve(pod, metadata=meta)
+
+
+BEFORE, AFTER = "2023-11-14T22:13:29Z", "2023-11-14T22:13:31Z"
+
+
+def test_BACKOFF_1_a_pod_that_was_stopped_in_a_crash_loop_tells_of_it() -> None:
+    """Or its log would be all that tells, somewhere far up."""
+    pod = stopped(failed_pod(exited(3, finished_at=BEFORE), restart_count=4))
+    pod = attrs.evolve(pod, spec=attrs.evolve(pod.spec, restart_policy="Always"))
+
+    assert stopped_lines([pod], [], lambda *_: [b"no database"]) == [
+        "",
+        "Pod web was stopped while it failed:",
+        "  main (attempt 5): exit code 3",
+        "    always started again: the pod's restartPolicy is Always [RESTART-4]",
+        "    | no database",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("code", "finished_at", "restarts"), [(3, AFTER, 4), (143, BEFORE, 4), (0, BEFORE, 4), (3, BEFORE, 0)]
+)
+def test_what_ended_because_it_was_stopped_is_no_failure(code: int, finished_at: str, restarts: int) -> None:
+    """Whatever it made of its signal; nor is a single crash a loop."""
+    pod = stopped(failed_pod(exited(code, finished_at=finished_at), restart_count=restarts))
+
+    assert stopped_lines([pod], [], no_tail) == []
+
+
+def test_STATUS_9_a_pod_that_was_stopped_waiting_for_its_configuration_tells_of_it() -> None:
+    """There is no attempt, and no log."""
+    missing = ContainerState(waiting=ContainerStateWaiting("CreateContainerConfigError", 'no secret "s"'))
+    blocked = ContainerState(waiting=ContainerStateWaiting("PodInitializing"))
+    pod = with_status(make_pod(), main_status(missing), main_status(blocked), phase="Failed")
+
+    assert stopped_lines([stopped(pod)], [], no_tail) == [
+        "",
+        "Pod web was stopped while it failed:",
+        '  main: CreateContainerConfigError: no secret "s"',
+        "    tried again until it can be made, whatever the restartPolicy [STATUS-9, BACKOFF-13]",
+    ]
+
+
+def test_VOL_6_a_pod_that_was_stopped_without_its_volumes_tells_of_it() -> None:
+    """Its containers only say ContainerCreating."""
+    waiting = ContainerState(waiting=ContainerStateWaiting("ContainerCreating"))
+    pod = stopped(with_status(make_pod(), main_status(waiting), phase="Failed"))
+
+    assert stopped_lines([pod], [], no_tail, {"default/web": "no such volume"})[1:] == [
+        "Pod web was stopped while it failed:",
+        "  no such volume",
+        "    tried again until the volumes are there, before anything is started [VOL-6]",
     ]
 
 

@@ -89,7 +89,8 @@ def test_what_does_not_hold_is_shown_with_its_moments(tmp_path: Path) -> None:
     assert code == 1
     assert "FAILED  pod web Succeeded\n        pod web is Failed, " in out
     assert "main exited (code 3) at " in out
-    assert "Pod web failed:\n  main: exit code 3\n" in out
+    assert "Pod web failed: its main containers have ended, " in out
+    assert "\n  main: exit code 3\n" in out
     assert out.endswith("2 assertions, 2 failed\n")
 
 

@@ -12,8 +12,9 @@ from minikubelet.api.config import ConfigMap, Secret
 from minikubelet.api.event import Event
 from minikubelet.api.meta import ObjectMeta
 from minikubelet.kubelet.kubelet import Observer
-from minikubelet.kubelet.session import LocalKubelet
 from minikubelet.runtime.configs import Configs
+from minikubelet.runtime.mounts import mount_support
+from minikubelet.session import LocalKubelet
 
 WAITING = """
 apiVersion: v1
@@ -188,8 +189,11 @@ def test_apply_heals_a_pod_that_waits_for_a_variable(tmp_path: Path) -> None:
     assert (status.phase, status.container_statuses[0].restart_count) == ("Succeeded", 0)
 
 
-def test_apply_heals_a_pod_that_waits_for_a_volume(tmp_path: Path) -> None:
+def test_apply_heals_a_pod_that_waits_for_a_volume(
+    tmp_path: Path, require: Callable[[bool, str], None]
+) -> None:
     """VOL-6: nothing was started before."""
+    require(mount_support(tmp_path).kind != "none", "namespaces")
     text = (
         WAITING.split("    env:")[0].replace("echo $WHO", "cat /etc/late/key")
         + "    volumeMounts: [{name: v, mountPath: /etc/late}]\n"
