@@ -5,7 +5,7 @@ gives the harness' verdict on it. README.md describes the cases, harness.py runs
 """
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,8 @@ def results(request: pytest.FixtureRequest) -> Iterator[Mapping[str, Future[Any]
     """The running cases by name: those that were selected, in the order of their tests."""
     runner = harness.Runner(harness.DEFAULT_COMMAND, keep=False)
     tests = (item for item in request.session.items if getattr(item, "function", None) is test_case)
-    selected = [test.callspec.params["case"] for test in tests]  # type: ignore[attr-defined]
+    cases = (test.callspec.params["case"] for test in tests)  # type: ignore[attr-defined]
+    selected = [case for case in cases if not harness.missing(case)]
     with ThreadPoolExecutor(AT_A_TIME) as pool:
         futures = {case["name"]: pool.submit(runner.run, case) for case in selected}
         yield futures
@@ -36,8 +37,12 @@ def results(request: pytest.FixtureRequest) -> Iterator[Mapping[str, Future[Any]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
-def test_case(case: dict[str, Any], results: Mapping[str, Future[Any]]) -> None:
-    """The case's expectations hold."""
+def test_case(
+    case: dict[str, Any], results: Mapping[str, Future[Any]], require: Callable[[bool, str], None]
+) -> None:
+    """The case's expectations hold, where there is what it needs."""
+    missing = harness.missing(case)
+    require(not missing, missing)
     problems, _, trace, outcome = results[case["name"]].result()
 
     assert not problems, "\n".join([*problems, harness.background(case, trace, outcome)])

@@ -150,7 +150,7 @@ def test_a_process_moves_with_its_children(tmp_path: Path) -> None:
     """What it has started before it was moved, too; in a real cgroup, where we may make one."""
     here = cgroups._own_cgroup(Path("/proc/self"))
     if here is None or cgroups._try_out(here):
-        pytest.skip("needs a cgroup v2 hierarchy to write to")
+        pytest.skip("needs a cgroup to write to")
     made = Cgroup(here / f"minikubelet-test-{os.getpid()}")
     made.directory.mkdir()
     words = ["sh", "-c", "sleep 100 & echo up; wait"]

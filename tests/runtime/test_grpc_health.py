@@ -19,6 +19,8 @@ from minikubelet.runtime.grpc_health import _CallError, check, decode_response, 
 
 HEALTHY = b"\x08\x01"
 
+MISSING = "needs grpcio-health-checking"
+
 
 async def problem_at(port: int, service: str = "", timeout_seconds: float = 10) -> str | None:
     return await check(
@@ -32,8 +34,8 @@ async def problem_at(port: int, service: str = "", timeout_seconds: float = 10) 
 @contextmanager
 def grpc_server(statuses: dict[str, str] | None) -> Iterator[int]:
     """grpcio's server on loopback, with its health service unless `statuses` is None; gives the port."""
-    grpc = pytest.importorskip("grpc")
-    health = pytest.importorskip("grpc_health.v1.health")
+    grpc = pytest.importorskip("grpc", reason=MISSING)
+    health = pytest.importorskip("grpc_health.v1.health", reason=MISSING)
     from grpc_health.v1 import health_pb2, health_pb2_grpc
 
     with ThreadPoolExecutor(max_workers=2) as workers:
@@ -85,7 +87,7 @@ def test_PROBE_28_a_server_without_the_health_service_is_a_failure():
 @given(service=st.text(alphabet=st.characters(codec="utf-8"), max_size=300))
 def test_PROBE_28_requests_are_encoded_as_by_protobuf(service: str):
     """Property: byte for byte."""
-    pb2 = pytest.importorskip("grpc_health.v1.health_pb2")
+    pb2 = pytest.importorskip("grpc_health.v1.health_pb2", reason=MISSING)
 
     assert encode_request(service) == pb2.HealthCheckRequest(service=service).SerializeToString()
 
@@ -93,7 +95,7 @@ def test_PROBE_28_requests_are_encoded_as_by_protobuf(service: str):
 @given(message=st.binary(max_size=30))
 def test_PROBE_28_responses_are_decoded_as_by_protobuf(message: bytes):
     """Property: whatever protobuf understands we understand alike; the rest is an error of the call."""
-    pb2 = pytest.importorskip("grpc_health.v1.health_pb2")
+    pb2 = pytest.importorskip("grpc_health.v1.health_pb2", reason=MISSING)
     from google.protobuf.message import DecodeError
 
     try:

@@ -64,7 +64,7 @@ def test_LOCAL_9_a_killed_supervisor_leaves_nothing_behind(tmp_path: Path, mount
     if mounts:
         from minikubelet.runtime.mounts import mount_support
 
-        require(mount_support(tmp_path).kind != "none", "a mount namespace")
+        require(mount_support(tmp_path).kind != "none", "namespaces")
     runs = tmp_path / "runs"
     runs.mkdir()
     (tmp_path / "script").write_text(SCRIPT.format(dir=tmp_path))

@@ -34,7 +34,6 @@ from minikubelet.runtime.http_client import (
     dial,
     format_url,
     get,
-    go_duration,
 )
 
 
@@ -607,12 +606,3 @@ def test_PROBE_20_garbage_instead_of_tls_is_an_error(garbage: bytes):
             return await error_of(f"https://127.0.0.1:{port}/")
 
     assert run(test).startswith("tls: ")
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(1, "1s"), (59, "59s"), (60, "1m0s"), (90, "1m30s"), (3600, "1h0m0s"), (0.25, "250ms"), (1.5, "1.5s")],
-)
-def test_durations_are_printed_as_in_go(seconds: float, text: str):
-    """The kubelet's messages hold them."""
-    assert go_duration(seconds) == text

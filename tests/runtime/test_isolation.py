@@ -203,6 +203,26 @@ def test_a_sandbox_that_was_asked_for_is_refused_where_there_is_none(machine: Ma
     assert fault.message.startswith("--isolation pod: mount /proc: Operation not permitted. ")
 
 
+@pytest.mark.parametrize("document", [pod(), MOUNTED], ids=["plain", "with volumes"])
+def test_mounts_that_were_asked_for_are_refused_where_there_are_none(machine: Machine, document: str) -> None:
+    """Once for each pod, whether or not it needs them."""
+    machine.mounts = MountSupport("none", "unshare: Operation not permitted")
+    (fault,) = faults(read(document), ImageResolver(), isolation_for(read(document), "mounts"))
+
+    assert fault.message.startswith("--isolation mounts: this machine allows no mount namespace (unshare: ")
+
+
+def test_a_message_path_that_cannot_be_mounted_is_told(machine: Machine) -> None:
+    """TMSG-1: the container may write its last words there, but to nobody."""
+    machine.mounts = MountSupport("none", "unshare: Operation not permitted")
+
+    assert (
+        "Pod default/p: terminationMessagePath not honoured: "
+        "this machine allows no mount namespace (unshare: Operation not permitted)"
+        in told(pod("terminationMessagePath: /tmp/words"))
+    )
+
+
 # ------------------------------------------------------------------ dangers and limits
 
 

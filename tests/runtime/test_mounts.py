@@ -121,7 +121,7 @@ def _in_child(test: Callable[[Machine], None], kinds: Sequence[str]) -> Callable
             if drops:
                 os.chown(directory, NOBODY, NOBODY)
             message = _run_in_child(functools.partial(_run_test, test, directory, kind), drops)
-            require(message != "unsupported", f"mount namespaces as {kind}")
+            require(message != "unsupported", f"namespaces (for mounts, as {kind})")
             assert message == ""
         finally:
             shutil.rmtree(directory)

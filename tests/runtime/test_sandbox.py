@@ -35,7 +35,7 @@ SHARED = SandboxSpec("web", shares_pids=True)
 @contextmanager
 def sandbox(*specs: SandboxSpec) -> Iterator[Sequence[Sandbox]]:
     if trouble := sandbox_trouble():
-        raise Unsupported(f"pod sandboxes ({trouble})")
+        raise Unsupported(f"namespaces ({trouble})")
     run = Sandboxes()
     made = [run.make(spec) for spec in specs]
     try:
@@ -44,6 +44,18 @@ def sandbox(*specs: SandboxSpec) -> Iterator[Sequence[Sandbox]]:
         for one in made:
             one.close()
         run.close()
+
+
+def test_what_forbids_a_first_holder_is_told(monkeypatch: pytest.MonkeyPatch, capfd) -> None:
+    """In the words of the program that failed, and nowhere else."""
+    monkeypatch.setattr(sandbox_module, "has_capability", lambda number: False)
+    monkeypatch.setattr(sandbox_module, "find_tool", lambda name: "/bin/ls")  # knows no option --user
+    run = Sandboxes()
+
+    with pytest.raises(SandboxError, match=r"^cannot make a pod sandbox: .*ls"):
+        run.make(OURS)
+    run.close()
+    assert capfd.readouterr() == ("", "")
 
 
 class Started:
@@ -408,7 +420,7 @@ def test_all_dies_with_the_supervisor(directory: Path) -> None:
             line = told.readline()
             if not line:
                 os.waitpid(supervisor, 0)
-                raise Unsupported("pod sandboxes")
+                raise Unsupported("namespaces")
             main = os.pidfd_open(int(line))
         os.kill(supervisor, signal.SIGKILL)
         os.waitpid(supervisor, 0)

@@ -1,7 +1,9 @@
 """Starts runs of the manifests of `specs/` and ends them."""
 
 import socket
+import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -9,8 +11,11 @@ from spec_run import SPECS, RunSpec, SpecRun
 
 
 @pytest.fixture
-def run_spec(tmp_path: Path) -> Iterator[RunSpec]:
-    """Starts `minikubelet run specs/NAME ARGUMENTS...`, on a terminal of its own where asked for."""
+def run_spec(tmp_path: Path, free_port: Callable[[int], None]) -> Iterator[RunSpec]:
+    """Starts `minikubelet run specs/NAME ARGUMENTS...`, on a terminal of its own where asked for.
+
+    What it has started ends before `free_port` gives ports to others.
+    """
     runs: list[SpecRun] = []
 
     def start(name: str, *arguments: str, terminal: bool = False) -> SpecRun:
@@ -35,11 +40,26 @@ def port_is_free(port: int) -> bool:
 
 
 @pytest.fixture
-def free_port() -> Callable[[int], None]:
-    """`free_port(5432)` fails the test where something listens there: pods share this network (LOCAL-4)."""
+def free_port() -> Iterator[Callable[[int], None]]:
+    """`free_port(5432)` fails the test where something listens there: pods share this network (LOCAL-4).
 
-    def check(port: int) -> None:
-        if not port_is_free(port):
-            pytest.fail(f"port {port} of 127.0.0.1 is taken by another program; this test needs it")
+    Other runs of these tests on this machine wait until the test is over: whoever holds the name of an
+    abstract socket, unix(7), may use the port.
+    """
+    with ExitStack() as held:
 
-    return check
+        def check(port: int) -> None:
+            name = held.enter_context(socket.socket(socket.AF_UNIX))
+            deadline = time.monotonic() + 120
+            while True:
+                try:
+                    name.bind(f"\0minikubelet-tests-{port}")
+                    break
+                except OSError:
+                    if time.monotonic() > deadline:
+                        pytest.fail(f"port {port} is in use by other tests for too long")
+                    time.sleep(0.1)
+            if not port_is_free(port):
+                pytest.fail(f"port {port} of 127.0.0.1 is taken by another program; this test needs it")
+
+        yield check

@@ -58,7 +58,7 @@ def run_with_postgresql(
     """`run_spec`, on a machine that has the server and its clients, and nothing on its port."""
     server = shutil.which("initdb") or next(Path("/usr/lib/postgresql").glob("*/bin/initdb"), None)
     clients = shutil.which("psql") and shutil.which("pg_isready")
-    require(bool(server and clients), "PostgreSQL (Debian: postgresql)")
+    require(bool(server and clients), "PostgreSQL")
     free_port(5432)
     return run_spec
 

@@ -194,7 +194,7 @@ def run_with_mounts(run_spec: RunSpec, require: Callable[[bool, str], None]) -> 
     """`run_spec`, on a machine that allows a mount namespace of one's own."""
     command = ["unshare", "--user", "--map-root-user", "--mount", "true"]
     allowed = subprocess.run(command, capture_output=True, check=False).returncode == 0
-    require(allowed, "a machine where unshare --user --mount works")
+    require(allowed, "namespaces")
     return run_spec
 
 
