@@ -127,7 +127,8 @@ def _true_of_pod(pod: Pod) -> Iterator[tuple[Target, str]]:
         yield whole, "finished"
 
 
-def _inner_first(item: tuple[Target, str]) -> tuple[bool, str, str]:
-    """Containers before their pod, whose conditions follow from theirs; otherwise any order that is fixed."""
+def _inner_first(item: tuple[Target, str]) -> tuple[bool, str, bool, str]:
+    """Containers before their pod, whose conditions follow from theirs, and the end of the pod last of all;
+    otherwise any order that is fixed."""
     target, what = item
-    return target.container is None, target.container or "", what
+    return target.container is None, target.container or "", what == "finished", what

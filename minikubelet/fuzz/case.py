@@ -20,6 +20,8 @@ class Request:
     what: Literal["delete", "gate"]
     key: str = ""
     "`namespace/name` of a pod or Job; empty for everything there is."
+    number: int | None = attrs.field(default=None, kw_only=True)
+    "Only that pod of the Job, counted from 0 in the order in which they were made."
     grace_seconds: int | None = None
     condition_type: str = ""
     status: bool = True

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from itertools import cycle
 from math import inf
 
+from minikubelet.api.pod import Pod
 from minikubelet.fuzz.case import Case, Request
 from minikubelet.invariants.journal import Journal, journaled
 from minikubelet.kubelet.kubelet import Kubelet
@@ -24,38 +25,23 @@ PATIENCE = 100_000.0
 
 Engine = Callable[[Case], Journal]
 
+LookOn = Callable[["World"], None]
+"""Shown the world before it begins: somebody who wants to observe it, or to have it whatever happens."""
+
 
 class World:
-    """A case, set up and ready to begin. `scheduler` passes its time."""
+    """A case and the kubelet that lives it."""
 
-    def __init__(self, case: Case, make_scheduler: type[HeapScheduler], output: Output | None) -> None:
+    def __init__(self, case: Case, kubelet: Kubelet, journal: Journal) -> None:
         self.case = case
-        priorities = cycle(case.priorities or (0,))
-        self.scheduler = make_scheduler(lambda: next(priorities))
-        self.runtime = SimulatedRuntime(
-            case.scripts,
-            scheduler=self.scheduler,
-            prepare_failures=case.prepare_failures,
-            heals_at=case.heals_at,
-            output=output,
-        )
-        self.journal = Journal()
-        self.kubelet = Kubelet(
-            journaled(self.runtime, self.journal),
-            case.settings,
-            epoch=EPOCH,
-            random=random.Random(case.names),
-        )
-        self.journal.follow(self.kubelet)
+        self.kubelet = kubelet
+        self.journal = journal
 
     def begin(self) -> None:
         for pod in self.case.pods:
             self.kubelet.add_pod(pod)
         for job in self.case.jobs:
             self.kubelet.add_job(job)
-        for request in self.case.requests:
-            self.scheduler.call_at(request.at, lambda request=request: self.do(request))  # type: ignore[misc]
-        self.scheduler.call_at(self.case.ends_at, self.kubelet.delete_all)
 
     def do(self, request: Request) -> None:
         """Ask the kubelet for something; nothing comes of it when there is no such thing (any more)."""
@@ -65,21 +51,62 @@ class World:
                 kubelet.delete_all(request.grace_seconds)
             case "delete" if any(job.key == request.key for job in self.case.jobs):
                 try:
-                    kubelet.delete_job(request.key, request.grace_seconds)
-                except KeyError:
+                    if request.number is None:
+                        kubelet.delete_job(request.key, request.grace_seconds)
+                    else:
+                        pods = [pod for pod in kubelet.pods() if _is_of(pod, request.key)]
+                        kubelet.delete_pod(pods[request.number].key, request.grace_seconds)
+                except LookupError:
                     pass
             case "delete":
                 kubelet.delete_pod(request.key, request.grace_seconds)
             case "gate":
                 kubelet.set_readiness_gate(request.key, request.condition_type, request.status)
 
+
+def _is_of(pod: Pod, job_key: str) -> bool:
+    metadata = pod.metadata
+    return any(f"{metadata.namespace}/{owner.name}" == job_key for owner in metadata.owner_references)
+
+
+class SimulatedWorld(World):
+    """One in virtual time, which `scheduler` passes."""
+
+    def __init__(self, case: Case, make_scheduler: type[HeapScheduler], output: Output | None) -> None:
+        priorities = cycle(case.priorities or (0,))
+        self.scheduler = make_scheduler(lambda: next(priorities))
+        self.runtime = SimulatedRuntime(
+            case.scripts,
+            scheduler=self.scheduler,
+            prepare_failures=case.prepare_failures,
+            heals_at=case.heals_at,
+            output=output,
+        )
+        journal = Journal()
+        kubelet = Kubelet(
+            journaled(self.runtime, journal),
+            case.settings,
+            epoch=EPOCH,
+            random=random.Random(case.names),
+        )
+        journal.follow(kubelet)
+        super().__init__(case, kubelet, journal)
+
+    def begin(self) -> None:
+        super().begin()
+        for request in self.case.requests:
+            self.scheduler.call_at(request.at, lambda request=request: self.do(request))  # type: ignore[misc]
+        self.scheduler.call_at(self.case.ends_at, self.kubelet.delete_all)
+
     @property
     def given_up_at(self) -> float:
         return self.case.ends_at + PATIENCE
 
 
-def run_on_heap(case: Case, output: Output | None = None) -> Journal:
-    world = World(case, HeapScheduler, output)
+def run_on_heap(case: Case, output: Output | None = None, look_on: LookOn | None = None) -> Journal:
+    world = SimulatedWorld(case, HeapScheduler, output)
+    if look_on is not None:
+        look_on(world)
     kubelet, scheduler = world.kubelet, world.scheduler
     world.begin()
     kubelet.settle()
@@ -93,12 +120,14 @@ def run_on_heap(case: Case, output: Output | None = None) -> Journal:
     return world.journal
 
 
-def run_under_trio(case: Case, output: Output | None = None) -> Journal:
+def run_under_trio(case: Case, output: Output | None = None, look_on: LookOn | None = None) -> Journal:
     import trio
     from trio.testing import MockClock
 
     async def main() -> Journal:
-        world = World(case, TrioScheduler, output)
+        world = SimulatedWorld(case, TrioScheduler, output)
+        if look_on is not None:
+            look_on(world)
         world.begin()
         with trio.move_on_at(world.given_up_at):
             await world.kubelet.run()

@@ -63,6 +63,10 @@ everything was finished.
 """
 
 
+HEARTBEAT = 0.1
+"Seconds between two measurements of how late a real machine is."
+
+
 @attrs.frozen
 class Entry:
     at: float
@@ -77,19 +81,39 @@ class Entry:
 
 
 class Journal(Observer):
-    """The entries of one run, in the order in which things happened."""
+    """The entries of one run, in the order in which things happened.
 
-    def __init__(self, settings: LifecycleSettings | None = None) -> None:
+    `tolerance` is by how many seconds lengths may differ from what they ought to be: none in virtual time;
+    in real time the machine's delays, which only grow while they are measured. With a `limit` no more
+    entries than that are kept, the first ones, and a publication that says nothing new is not one of them.
+    """
+
+    def __init__(
+        self, settings: LifecycleSettings | None = None, *, tolerance: float = 0.0, limit: int | None = None
+    ) -> None:
         self.settings = settings or LifecycleSettings()
         self.entries: list[Entry] = []
+        self.tolerance = tolerance
+        self.limit = limit
+        self.epoch = 0.0
+        "Wall seconds minus the runtime's."
+        self.is_cut = False
+        "The limit was reached: what happened after the last entry is not known."
         self._kubelet: Kubelet | None = None
         self._published: dict[str, object] = {}
+        self._last_publication: dict[str, Pod] = {}
 
     def follow(self, kubelet: Kubelet) -> None:
         """Write down what it publishes from now on. Its runtime is to be one of `journaled`'s."""
         self._kubelet = kubelet
         self.settings = kubelet.settings
+        self.epoch = kubelet.epoch
         kubelet.observers.append(self)
+
+    @property
+    def is_finished(self) -> bool:
+        """Everything in the run has ended."""
+        return self._kubelet is not None and self._kubelet.is_finished
 
     def close(self) -> None:
         """The run is over."""
@@ -100,6 +124,9 @@ class Journal(Observer):
         self, what: What, key: str, container: str = "", attempt: int = -1, detail: object = None
     ) -> None:
         assert self._kubelet is not None
+        if self.limit is not None and len(self.entries) >= self.limit:
+            self.is_cut = True
+            return
         self.entries.append(Entry(self._kubelet.runtime.now(), what, key, container, attempt, detail))
 
     # -------------------------------------------------------------- as an observer of the kubelet
@@ -122,11 +149,20 @@ class Journal(Observer):
         self._begin(key)
         if self._published.get(key) is not worker.record:
             self._published[key] = worker.record
-            self.note("published", key, detail=worker.published(self._kubelet.epoch))
+            published = worker.published(self._kubelet.epoch)
+            if self.limit is not None:
+                if published == self._last_publication.get(key):
+                    return
+                self._last_publication[key] = published
+            self.note("published", key, detail=published)
 
     def job_changed(self, key: str) -> None:
         assert self._kubelet is not None
-        self.note("jobPublished", key, detail=self._kubelet.job(key))
+        try:
+            job = self._kubelet.job(key)
+        except KeyError:  # it was over and is forgotten already (JOB-28)
+            return
+        self.note("jobPublished", key, detail=job)
 
     def _begin(self, key: str) -> None:
         if key and key not in self._published:
@@ -145,7 +181,10 @@ class _JournaledRuntime:
         self._runtime = runtime
         self._journal = journal
         self.now = runtime.now
-        self.run = runtime.run
+
+    def __getattr__(self, name: str) -> Any:
+        """What a runtime has beyond the protocol."""
+        return getattr(self._runtime, name)
 
     def prepare_pod(self, pod: Pod) -> str | None:
         self._journal._begin(pod.key)
@@ -178,6 +217,25 @@ class _JournaledRuntime:
     def remove_pod(self, pod: Pod) -> None:
         self._runtime.remove_pod(pod)
         self._journal.note("removed", pod.key)
+
+    async def run(self, settle: Callable[[], None]) -> None:
+        if self._journal.tolerance == 0:
+            await self._runtime.run(settle)
+            return
+        import trio
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._measure_delays, self._journal.tolerance)
+            await self._runtime.run(settle)
+
+    async def _measure_delays(self, least: float) -> None:
+        """A stopped or busy machine is late with everything: as late as with this."""
+        import trio
+
+        while True:
+            due_at = self.now() + HEARTBEAT
+            await trio.sleep(HEARTBEAT)
+            self._journal.tolerance = max(self._journal.tolerance, least + self.now() - due_at)
 
 
 class _JournaledProcess:

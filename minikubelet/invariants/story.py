@@ -4,10 +4,10 @@ Only a reading of the journal and of the pod's own spec. Of two things at the sa
 which came first.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from math import inf
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
@@ -15,6 +15,8 @@ from minikubelet.api.event import Event
 from minikubelet.api.pod import Container, Pod, PodSpec
 from minikubelet.invariants.journal import Entry, Journal
 from minikubelet.lifecycle.settings import LifecycleSettings
+
+T = TypeVar("T")
 
 
 @attrs.frozen
@@ -77,10 +79,12 @@ class Attempt:
 class PodStory:
     """Everything about one pod."""
 
-    def __init__(self, key: str, pod: Pod, settings: LifecycleSettings) -> None:
+    def __init__(self, key: str, pod: Pod, settings: LifecycleSettings, tolerance: float = 0.0) -> None:
         self.key = key
         self.pod = pod
         self.settings = settings
+        self.tolerance = tolerance
+        "Seconds by which a length may differ from what it ought to be; none in virtual time."
         self.moments: list[Moment] = []
         self.attempts: dict[str, list[Attempt]] = {name: [] for name in pod.spec.all_containers}
         "Of each container, in the order in which they were started."
@@ -90,6 +94,18 @@ class PodStory:
         self.removed: Moment | None = None
         self.over: Moment | None = None
         "The end of the journal; None if it has none."
+        self.began_at = 0.0
+        "When the pod was accepted (CORE-7), on the runtime's clock."
+        self.epoch = 0.0
+        "Wall seconds minus the runtime's."
+        self._readings: dict[object, Any] = {}
+
+    def read(self, reading: Callable[["PodStory"], T]) -> T:
+        """What `reading` makes of this story; it is asked once."""
+        if reading not in self._readings:
+            self._readings[reading] = reading(self)
+        made: T = self._readings[reading]
+        return made
 
     @property
     def spec(self) -> PodSpec:
@@ -162,7 +178,8 @@ def stories(journal: Journal) -> list[PodStory]:
     for index, entry in enumerate(journal.entries):
         moment = Moment(index, entry)
         if entry.what == "begun":
-            story = PodStory(entry.key, entry.detail, journal.settings)
+            story = PodStory(entry.key, entry.detail, journal.settings, journal.tolerance)
+            story.began_at, story.epoch = entry.at, journal.epoch
             current[entry.key] = story
             told.append(story)
         elif entry.what == "over":
