@@ -2,9 +2,9 @@
 
     python -m benchmarks.mutants [--seeds N] [--time S] [--write FILE] [NAME ...]
 
-One process searches, so `S` (60 unless told) are seconds of one core. Prints a line for each fault: when it was
-found, by which invariant first, and how small its pod became; then how many were not found, which is the
-exit code, too. `--write` makes the table of docs/MUTANTS.md.
+One process searches, so `S` (60 unless told) are seconds of one core. Prints a line for each fault: when it
+was found, by which invariant first, and how small its pod became; then how many were not found, which is
+the exit code, too. `--write` makes the table of docs/MUTANTS.md.
 """
 
 import argparse
@@ -20,19 +20,17 @@ import attrs
 
 from benchmarks.mutants.faults import Fault, faults
 
-SHRINK_SECONDS = float(os.environ.get("MUTANT_SHRINK_SECONDS", 20))
-
 HEAD = """\
 # Deliberate faults, and how soon the fuzzer finds them
 
 Each row is a small fault that `python -m benchmarks.mutants` puts into a copy of the package
-(`benchmarks/mutants/faults.yaml` has the patches). *Found* is the median time from the beginning of the search
-to its first violation, over {seeds} seeds, with one process; *by* the invariant (docs/INVARIANTS.md) that was
-broken first; *pod* how many containers are left after shrinking, and *entries* how many things happen in the
-journal of that smallest case. *After* names where such a fault has really been.
+(`benchmarks/mutants/faults.yaml` has the patches). *Found* is the median time from the beginning of the
+search to its first violation, over {seeds} seeds, with one process; *by* the invariant (docs/INVARIANTS.md)
+that was broken first; *pod* how many containers are left after shrinking, and *entries* how many things
+happen in the journal of that smallest case. *After* names where such a fault has really been.
 
-Made by `python -m benchmarks.mutants --seeds {seeds} --write docs/MUTANTS.md`; {found} of {all} were found, the
-slowest after {slowest:.1f} s.
+Made by `python -m benchmarks.mutants --seeds {seeds} --write docs/MUTANTS.md`; {found} of {all} were found,
+the slowest after {slowest:.1f} s.
 
 | fault | what it does | found | by | pod | entries | after |
 | --- | --- | ---: | --- | ---: | ---: | --- |
@@ -50,12 +48,12 @@ class Outcome:
     entries: int = 0
 
 
-def search(fault: Fault, seed: int, seconds: float) -> Outcome:
+def search(fault: Fault, seed: int, seconds: float, shrink: float) -> Outcome:
     with tempfile.TemporaryDirectory(prefix="mutant-") as directory:
         copy = fault.make_copy(Path(directory))
         paths = os.pathsep.join([str(copy), str(Path(__file__).parents[2])])
         done = subprocess.run(
-            [sys.executable, "-m", "benchmarks.mutants.hunt", str(seed), str(seconds), str(SHRINK_SECONDS)],
+            [sys.executable, "-m", "benchmarks.mutants.hunt", str(seed), str(seconds), str(shrink)],
             env={**os.environ, "PYTHONPATH": paths},
             cwd=directory,
             stdout=subprocess.PIPE,
@@ -69,12 +67,13 @@ def main() -> int:
     parser.add_argument("names", nargs="*")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--time", type=float, default=60)
+    parser.add_argument("--shrink", type=float, default=20, metavar="S", help="seconds for making it small")
     parser.add_argument("--write")
     given = parser.parse_args()
     chosen = [fault for fault in faults() if not given.names or fault.name in given.names]
     rows, times, missed = [], [], 0
     for fault in chosen:
-        outcomes = [search(fault, seed, given.time) for seed in range(1, given.seeds + 1)]
+        outcomes = [search(fault, seed, given.time, given.shrink) for seed in range(1, given.seeds + 1)]
         found = [outcome for outcome in outcomes if outcome.seconds is not None]
         missed += len(found) < len(outcomes)
         last = min(found, key=lambda outcome: outcome.containers, default=Outcome(None))

@@ -396,6 +396,8 @@ class Course:
             if not earlier.was_tried:
                 return earlier.container.name
             if life is not None and not life.is_over and life.lifecycle.post_start is not None:
+                if earlier.last is not None and earlier.last.incarnation == life.incarnation:
+                    continue  # its first start failed, and that prevents nobody's
                 hook = life.hook("postStart")
                 if (hook is None or hook.ended is None) and life.stop is None:
                     return earlier.container.name

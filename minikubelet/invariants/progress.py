@@ -183,7 +183,7 @@ def _holds(starts: list[Start]) -> Iterator[Hold]:
                 break
         until = never if release is None else Gate(release.index, release.at)
         yield Hold(min(since, attempt.started.at), until)
-        since = inf
+        return  # a start that failed prevents nobody's
 
 
 def _kind_of(moment: Moment) -> str:

@@ -21,7 +21,7 @@ from minikubelet.lifecycle.actions import (
 from minikubelet.lifecycle.backoff import current_delay
 from minikubelet.lifecycle.clock import Clock
 from minikubelet.lifecycle.probes import due_probes
-from minikubelet.lifecycle.record import ContainerRun, PodRecord
+from minikubelet.lifecycle.record import ContainerRecord, ContainerRun, PodRecord
 from minikubelet.lifecycle.restarts import wants_restart
 from minikubelet.lifecycle.termination import stop
 
@@ -46,12 +46,9 @@ def keep_running(record: PodRecord, clock: Clock) -> Iterator[Action]:
         state = record.containers[container.name]
         if not clock.reached(state.quiet_until):
             continue
-        run = state.run
-        if run is not None or not held_up:
-            for action in keep(record, container, clock):
-                yield action
-                held_up = held_up or (isinstance(action, StartContainer) and _has_post_start(container))
-        held_up = held_up or (run is not None and _is_in_post_start(container, run))
+        due = [] if state.run is None and held_up else list(keep(record, container, clock))
+        yield from due
+        held_up = held_up or _holds_up_first_starts(container, state, due)
 
 
 def keep(record: PodRecord, container: Container, clock: Clock) -> Iterator[Action]:
@@ -145,14 +142,14 @@ def needs_readiness_to_pass(container: Container) -> bool:
     return container.readiness_probe is not None and container.startup_probe is None
 
 
-# MAIN-1, HOOK-2: first starts of later mains wait for a postStart, but for no failure or back-off.
-
-
-def _has_post_start(container: Container) -> bool:
-    return container.lifecycle is not None and container.lifecycle.post_start is not None
-
-
-def _is_in_post_start(container: Container, run: ContainerRun) -> bool:
-    if not _has_post_start(container) or not run.is_live:
+def _holds_up_first_starts(container: Container, state: ContainerRecord, due: list[Action]) -> bool:
+    """MAIN-1, HOOK-2: later mains wait for the postStart of this one's first run since the pod began (anew),
+    but for no failure, and so for no further run either."""
+    if container.lifecycle is None or container.lifecycle.post_start is None:
+        return False
+    run, last_run = state.run, state.last_run
+    if run is None:
+        return state.waiting is None or any(isinstance(action, StartContainer) for action in due)
+    if not run.is_live or (last_run is not None and last_run.started_at is not None):
         return False
     return run.post_start is None or run.post_start.is_under_way

@@ -44,7 +44,7 @@ import sys
 from minikubelet.cli.main import main
 from minikubelet.invariants.rules import Breach, pod_invariant
 
-@pod_invariant("LOCAL-99", "Nothing ever starts.")
+@pod_invariant("LOCAL-1", "Nothing ever starts.")
 def stillness(story):
     for attempt in story.all_attempts():
         yield Breach(attempt.started, f"{attempt.name} did")
@@ -99,7 +99,7 @@ def test_a_violation_is_told_with_its_timeline(folder):
     ended = cli(folder, "-c", PLANT, "run", "--check", "ends.yaml")
 
     assert ended.returncode == 3
-    assert "violated: default/web: main did [stillness: Nothing ever starts. LOCAL-99]" in ended.stderr
+    assert "violated: default/web: main did [stillness: Nothing ever starts. LOCAL-1]" in ended.stderr
     assert "started (attempt 0)" in ended.stderr
     assert "1 violated" in ended.stderr.splitlines()[-1]
 
@@ -173,7 +173,7 @@ def planted() -> Iterator[None]:
             yield Breach(attempt.started, f"{attempt.name} did")
 
     sentence = "Nothing ever starts."
-    invariant = Invariant("stillness", "LOCAL-99", sentence, stillness)
+    invariant = Invariant("stillness", "LOCAL-1", sentence, stillness)
     rules.POD_INVARIANTS.append(invariant)
     yield
     rules.POD_INVARIANTS.remove(invariant)
@@ -208,7 +208,7 @@ def test_a_block_in_which_all_held_ends_quietly(folder):
 
 def test_a_violation_comes_back_from_another_process():
     """The pytest fixture's runs are in processes of their own."""
-    violation = Violation("stillness", "LOCAL-99", "Nothing ever starts.", "default/web", 3, 1.5, "it did")
+    violation = Violation("stillness", "LOCAL-1", "Nothing ever starts.", "default/web", 3, 1.5, "it did")
     answer = pickle.loads(pickle.dumps(Answer(violated=((violation,), "all of it"))))
 
     with pytest.raises(InvariantViolated, match="all of it") as caught:

@@ -103,7 +103,7 @@ class Log:
 
     def event(self, reason: str, name: str | None = None, message: str = "", count: int = 1) -> "Log":
         spec = self.subject.spec
-        path = None if name is None else spec.field_path(name)
+        path = None if name is None else spec.field_paths[name]
         about = ObjectReference("Pod", "default", "p", "u", field_path=path)
         return self._note("event", detail=Event("Normal", reason, message, about, 0.0, self._now, count))
 

@@ -154,13 +154,20 @@ CASES = {
             .returns("postStart")
             .start("other"),
         ),
-        (  # in its second attempt too, but not when it could not be started at all
+        (  # in its first attempt only, and not when it could not be started at all
+            Log(pod(main(lifecycle=HOOKS), main("other"), restart_policy="Always"))
+            .start()
+            .hook("postStart")
+            .start("other"),
             Log(pod(main(lifecycle=HOOKS), main("other"), restart_policy="Always"))
             .start()
             .hook("postStart")
             .exit()
             .start(attempt=1)
             .start("other"),
+        ),
+        (
+            Log(pod(main(lifecycle=HOOKS), main("other"))).start().start("other"),
             Log(pod(main(lifecycle=HOOKS), main("other"))).no_start().start("other"),
         ),
     ],
