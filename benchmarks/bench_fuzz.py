@@ -5,6 +5,7 @@
 A lifecycle is that of one pod, from its acceptance to its removal; a world has one or more. The worlds are
 the same in every round. Told is the median of the rounds, in processor time, so that a busy machine matters
 less. `step` is all together, as a search does it: draw, live on the heap (every 64th also under trio), check.
+Garbage is collected as seldom as a search does, too.
 """
 
 import gc
@@ -17,7 +18,7 @@ from typing import TypeVar
 from minikubelet.fuzz import generate
 from minikubelet.fuzz.draw import SeededDraw
 from minikubelet.fuzz.engines import run_on_heap, run_under_trio
-from minikubelet.fuzz.search import Search, mix
+from minikubelet.fuzz.search import GC_THRESHOLD, Search, mix
 from minikubelet.invariants.checker import check
 
 SEED = 1
@@ -35,6 +36,9 @@ def main() -> None:
     entries = fmean(len(journal.entries) for journal in journals)
     print(f"{worlds} worlds, {lives} lifecycles; a world: {choices:.0f} choices, {entries:.0f} entries")
     seeds = [mix(SEED, example) for example in range(worlds)]
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GC_THRESHOLD)
     tell("generation", lives, rounds, seeds, lambda seed: generate.case(SeededDraw(seed)))
     tell("heap engine", lives, rounds, cases, run_on_heap)
     tell("trio engine", lives, rounds, cases, run_under_trio)

@@ -480,10 +480,11 @@ class PodSpec:
         """Containers that have restartPolicyRules (RESTART-5), in spec order."""
         return tuple(c for c in self.all_containers.values() if c.restart_policy_rules)
 
-    def field_path(self, container_name: str) -> str:
-        """EVENT-6: `spec.containers{NAME}` or `spec.initContainers{NAME}`."""
-        in_init = any(c.name == container_name for c in self.init_containers)
-        return f"spec.{'initContainers' if in_init else 'containers'}{{{container_name}}}"
+    @derived
+    def field_paths(self) -> dict[str, str]:
+        """EVENT-6: of each container, `spec.containers{NAME}` or `spec.initContainers{NAME}`."""
+        paths = {c.name: f"spec.containers{{{c.name}}}" for c in self.containers}
+        return paths | {c.name: f"spec.initContainers{{{c.name}}}" for c in self.init_containers}
 
 
 @frozen

@@ -136,8 +136,6 @@ class Turn:
     creations: Creations
     due_verdict: tuple[str, str] | None
     "Condition and reason that this turn had to come to."
-    could_be_early: bool
-    "A deadline lies so close that real time leaves it open whether it was seen."
     verdict: str | None
     "FailureTarget or SuccessCriteriaMet, as it is after this turn."
     is_deleted: bool
@@ -279,9 +277,14 @@ class JobStory:
         late = [pod.name for pod, at in self.unnoticed.values() if at + self.slack < now]
         self.unnoticed = {}
         self._count(noticed, now)
-        due, could_be_early = None, False
+        due = None
+        deadline = self._deadline()
+        is_close = abs(now - deadline) < self.tolerance
         if self._verdict is None and not is_deleted:
-            due, could_be_early = self._verdict_due(now)
+            shown = job.status is not None and any(
+                c.reason == "DeadlineExceeded" for c in job.status.conditions
+            )
+            due = self._verdict_due(shown if is_close else now >= deadline - ROUNDING)
         creations = self._creations_due(now)
         if due is not None or self._verdict is not None or is_deleted or self.spec.suspend:
             creations = Creations([], [], inf)
@@ -289,8 +292,8 @@ class JobStory:
         pods = [pod for pod in self.pods.values() if not pod.is_finished]
         active = [pod for pod in pods if pod.is_active]
         next_due = creations.next_due
-        if self._verdict is None and not is_deleted and not could_be_early:
-            next_due = min(next_due, self._deadline())
+        if self._verdict is None and not is_deleted and not is_close:
+            next_due = min(next_due, deadline)
         per_index = self.spec.backoff_limit_per_index is not None
         self.turns.append(
             Turn(
@@ -309,7 +312,6 @@ class JobStory:
                 self._created,
                 creations,
                 due,
-                could_be_early,
                 self._verdict,
                 is_deleted,
                 len(pods),
@@ -369,32 +371,31 @@ class JobStory:
             return inf
         return self._created_at + limit
 
-    def _verdict_due(self, now: float) -> tuple[tuple[str, str] | None, bool]:
-        """JOB-14, in its order. True: whether the deadline has come is a matter of milliseconds."""
+    def _verdict_due(self, is_late: bool) -> tuple[str, str] | None:
+        """JOB-14, in its order. `is_late`: the deadline has come."""
         spec = self.spec
         if self._fails_job:
-            return ("FailureTarget", "PodFailurePolicy"), False
+            return "FailureTarget", "PodFailurePolicy"
         limit = spec.backoff_limit
         assert limit is not None
         if self._failed > limit or self._restarts_exhaust(limit):
-            return ("FailureTarget", "BackoffLimitExceeded"), False
-        deadline = self._deadline()
-        if now >= deadline - ROUNDING:
-            return ("FailureTarget", "DeadlineExceeded"), now < deadline + self.tolerance
+            return "FailureTarget", "BackoffLimitExceeded"
+        if is_late:
+            return "FailureTarget", "DeadlineExceeded"
         if self._failed_indexes:
             most = spec.max_failed_indexes
             if most is not None and len(self._failed_indexes) > most:
-                return ("FailureTarget", "MaxFailedIndexesExceeded"), False
+                return "FailureTarget", "MaxFailedIndexesExceeded"
             if len(self._failed_indexes | self._succeeded_indexes) == spec.completions:
-                return ("FailureTarget", "FailedIndexes"), False
+                return "FailureTarget", "FailedIndexes"
         rules = spec.success_policy.rules if spec.success_policy is not None else ()
         if any(_suffices(rule, self._succeeded_indexes) for rule in rules):
-            return ("SuccessCriteriaMet", "SuccessPolicy"), False
+            return "SuccessCriteriaMet", "SuccessPolicy"
         before = (pod for pod in self.pods.values() if pod not in self._created)
         is_idle = not self._own_deletions and not any(pod.is_active for pod in before)
         if is_idle and self._succeeded >= (1 if spec.completions is None else spec.completions):
-            return ("SuccessCriteriaMet", "CompletionsReached"), False
-        return None, False
+            return "SuccessCriteriaMet", "CompletionsReached"
+        return None
 
     def _restarts_exhaust(self, limit: int) -> bool:
         """JOB-12, SIDE-37."""

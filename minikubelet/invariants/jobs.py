@@ -104,11 +104,11 @@ def job_verdicts_are_exact(story: JobStory) -> Iterator[Breach]:
             if c.type in ("FailureTarget", "SuccessCriteriaMet") and c.status == "True"
         ]
         if turn.due_verdict is None:
-            if shown and turn.verdict is None and not turn.could_be_early:
+            if shown and turn.verdict is None:
                 yield Breach(
                     turn.moment, f"the Job came to {shown[0][0]} ({shown[0][1]}), and nothing was so"
                 )
-        elif shown != [turn.due_verdict] and not turn.could_be_early:
+        elif shown != [turn.due_verdict]:
             wanted = f"{turn.due_verdict[0]} ({turn.due_verdict[1]})"
             yield Breach(turn.moment, f"the Job is to come to {wanted} and has {shown or 'no verdict'}")
 

@@ -133,8 +133,10 @@ class Journal(Observer):
 
     def event(self, event: Event) -> None:
         about = event.involved_object
-        self._begin(f"{about.namespace}/{about.name}" if about.kind == "Pod" else "")
-        self.note("event", f"{about.namespace}/{about.name}", detail=event)
+        key = f"{about.namespace}/{about.name}"
+        if about.kind == "Pod":
+            self._begin(key)
+        self.note("event", key, detail=event)
 
     def requested(self, key: str, request: DeletionRequested | ReadinessGateSet) -> None:
         self._begin(key)
@@ -165,7 +167,7 @@ class Journal(Observer):
         self.note("jobPublished", key, detail=job)
 
     def _begin(self, key: str) -> None:
-        if key and key not in self._published:
+        if key not in self._published:
             assert self._kubelet is not None
             self._published[key] = None
             self.note("begun", key, detail=self._kubelet.worker(key).record.pod)

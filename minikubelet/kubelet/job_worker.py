@@ -9,12 +9,11 @@ from math import inf
 from random import Random
 from typing import Protocol
 
-import attrs
-
 from minikubelet.api.event import EventType
 from minikubelet.api.job import Job, JobStatus
 from minikubelet.api.meta import ObjectMeta, OwnerReference
 from minikubelet.api.pod import Container, EnvVar, EnvVarSource, ObjectFieldSelector, Pod, PodSpec
+from minikubelet.api.values import evolve
 from minikubelet.lifecycle.clock import Clock
 from minikubelet.lifecycle.job_facts import (
     CreatePod,
@@ -211,7 +210,7 @@ class JobWorker:
         prefix = f"{job.name}-"
         if action.index is not None:
             labels[INDEX_KEY] = annotations[INDEX_KEY] = str(action.index)
-            spec = attrs.evolve(spec, hostname=f"{job.name}-{action.index}")
+            spec = evolve(spec, hostname=f"{job.name}-{action.index}")
             ending = f"-{action.index}-"  # never cut, however long the Job's name
             prefix = job.name[: _MAX_PREFIX_LENGTH - len(ending)] + ending
         if action.failure_count is not None:
@@ -251,7 +250,7 @@ def _pod_spec(job: Job) -> PodSpec:
     spec = job.spec.template.spec
     if job.spec.completion_mode != "Indexed":
         return spec
-    return attrs.evolve(
+    return evolve(
         spec,
         init_containers=tuple(map(_with_index_variable, spec.init_containers)),
         containers=tuple(map(_with_index_variable, spec.containers)),
@@ -262,4 +261,4 @@ def _with_index_variable(container: Container) -> Container:
     if any(variable.name == INDEX_ENV for variable in container.env):
         return container
     source = EnvVarSource(field_ref=ObjectFieldSelector(f"metadata.labels['{INDEX_KEY}']"))
-    return attrs.evolve(container, env=(*container.env, EnvVar(INDEX_ENV, value_from=source)))
+    return evolve(container, env=(*container.env, EnvVar(INDEX_ENV, value_from=source)))

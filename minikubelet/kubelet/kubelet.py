@@ -14,12 +14,11 @@ from itertools import count
 from math import inf
 from typing import TYPE_CHECKING
 
-import attrs
-
 from minikubelet.api.event import Event, EventType
 from minikubelet.api.job import Job
 from minikubelet.api.meta import ObjectMeta, format_time
 from minikubelet.api.pod import Pod
+from minikubelet.api.values import evolve
 from minikubelet.kubelet.pod_worker import PodWorker
 from minikubelet.kubelet.recorder import EventRecorder
 from minikubelet.lifecycle.facts import DeletionRequested, ReadinessGateSet
@@ -135,7 +134,7 @@ class Kubelet:
         if job.key in self._jobs:
             raise ValueError(f"job {job.key} exists already")
         metadata = self._with_metadata(job.metadata)
-        job = attrs.evolve(job, metadata=metadata)
+        job = evolve(job, metadata=metadata)
         worker = JobWorker(job, self, self.settings, self._random, now=self.runtime.now)
         self._jobs[job.key] = worker
         if owner is not None:
@@ -153,7 +152,7 @@ class Kubelet:
 
         if cron_job.key in self._cron_jobs:
             raise ValueError(f"cron job {cron_job.key} exists already")
-        cron_job = attrs.evolve(cron_job, metadata=self._with_metadata(cron_job.metadata))
+        cron_job = evolve(cron_job, metadata=self._with_metadata(cron_job.metadata))
         worker = CronWorker(cron_job, self, now=self.runtime.now, wall=self._wall)
         self._cron_jobs[cron_job.key] = worker
         self._unfinished.add(worker)
@@ -428,11 +427,11 @@ class Kubelet:
     # ------------------------------------------------------------------ identity
 
     def _with_identity(self, pod: Pod) -> Pod:
-        return attrs.evolve(pod, metadata=self._with_metadata(pod.metadata))
+        return evolve(pod, metadata=self._with_metadata(pod.metadata))
 
     def _with_metadata(self, metadata: ObjectMeta) -> ObjectMeta:
         created = format_time(self.epoch + self.runtime.now())
-        return attrs.evolve(metadata, uid=_new_uid(self._random), creation_timestamp=created)
+        return evolve(metadata, uid=_new_uid(self._random), creation_timestamp=created)
 
 
 def _is_failed(worker: "JobWorker") -> bool:

@@ -20,7 +20,7 @@ from minikubelet.lifecycle.actions import (
 )
 from minikubelet.lifecycle.clock import Clock
 from minikubelet.lifecycle.conditions import with_transitions
-from minikubelet.lifecycle.events import Told, events_of
+from minikubelet.lifecycle.events import SILENT, Told, events_of
 from minikubelet.lifecycle.facts import (
     ContainerExited,
     ContainerStarted,
@@ -112,8 +112,9 @@ class PodWorker:
         self.record = with_transitions(self.record, now)
 
     def _take_in(self, what: Fact | Action, now: float) -> None:
-        for told in events_of(self.record, what):
-            self._tell(self.record.pod, told)
+        if type(what) not in SILENT:
+            for told in events_of(self.record, what):
+                self._tell(self.record.pod, told)
         self.record = observe(self.record, what, now)
 
     # ------------------------------------------------------------------------------ perform

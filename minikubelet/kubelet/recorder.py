@@ -24,7 +24,7 @@ class EventRecorder:
         self._seen: dict[tuple[str, str | None, str, str], tuple[int, float]] = {}
 
     def tell_of_pod(self, pod: Pod, told: Told) -> None:
-        path = pod.spec.field_path(told.container) if told.container is not None else None
+        path = pod.spec.field_paths[told.container] if told.container is not None else None
         meta = pod.metadata
         reference = ObjectReference("Pod", meta.namespace, meta.name, meta.uid, field_path=path)
         self._record(reference, told.type, told.reason, told.message)

@@ -17,6 +17,7 @@ class Clock:
 
     def reached(self, instant: float) -> bool:
         if self.now < instant:
-            self.alarm = min(self.alarm, instant)
+            if instant < self.alarm:
+                self.alarm = instant
             return False
         return True

@@ -4,7 +4,7 @@
 when somebody reads the status.
 """
 
-from functools import lru_cache
+from itertools import zip_longest
 
 from minikubelet.api.meta import format_time
 from minikubelet.api.pod_status import PodCondition
@@ -89,26 +89,27 @@ def incomplete(record: PodRecord) -> list[str]:
     return names
 
 
-def conditions(record: PodRecord, epoch: float) -> tuple[PodCondition, ...]:
-    """As published; `epoch` is wall seconds minus monotonic seconds."""
+def conditions(
+    record: PodRecord, epoch: float, before: tuple[PodCondition, ...] = ()
+) -> tuple[PodCondition, ...]:
+    """As published; `epoch` is wall seconds minus monotonic seconds, `before` was published last."""
     decided = decided_phase(record)
     published = []
-    for kind, (status, since) in record.transitions.items():
-        explained = _NOTHING if status and kind in _SELF_EVIDENT else _explain(record, kind, status, decided)
-        published.append(_condition(kind, status, *explained, format_time(epoch + since)))
+    for (kind, (status, since)), last in zip_longest(record.transitions.items(), before):
+        reason = message = None
+        if not status or kind not in _SELF_EVIDENT:
+            reason, message = _explain(record, kind, status, decided)
+        told, time = "True" if status else "False", format_time(epoch + since)
+        if (
+            last is None
+            or last.status != told
+            or last.last_transition_time != time
+            or last.reason != reason
+            or last.message != message
+        ):
+            last = PodCondition(kind, told, reason, message, last_transition_time=time)
+        published.append(last)
     return tuple(published)
-
-
-@lru_cache(maxsize=1024)  # a fact seldom changes more than one or two, and their text never
-def _condition(
-    kind: str, status: bool, reason: str | None, message: str | None, since: str
-) -> PodCondition:
-    return PodCondition(kind, "True" if status else "False", reason, message, last_transition_time=since)
-
-
-_NOTHING = None, None
-_SELF_EVIDENT = frozenset({"PodScheduled", "PodReadyToStartContainers", "ContainersReady", "Ready"})
-"When they hold nothing is said of why."
 
 
 def _explain(
@@ -127,6 +128,9 @@ def _explain(
     if names := unready(record):
         return "ContainersNotReady", _names("unready", names)
     return "ReadinessGatesNotReady", ", ".join(missing_gates(record))
+
+
+_SELF_EVIDENT = frozenset({"PodScheduled", "PodReadyToStartContainers", "ContainersReady", "Ready"})
 
 
 def _names(which: str, names: list[str]) -> str:

@@ -16,8 +16,10 @@ from minikubelet.lifecycle.actions import (
     CancelHook,
     EndPod,
     ExplainGate,
+    FinishPod,
     GateNews,
     PassInit,
+    PreparePod,
     RestartPod,
     RunHook,
     SignalContainer,
@@ -31,6 +33,7 @@ from minikubelet.lifecycle.facts import (
     ContainerStartFailed,
     Fact,
     HookFinished,
+    PodPrepared,
     PodPrepareFailed,
     ProbeAnswered,
 )
@@ -50,10 +53,12 @@ class Told:
     container: str | None = None
 
 
+SILENT = frozenset({StartContainer, RunHook, AskProbe, PassInit, PreparePod, PodPrepared, FinishPod})
+"Most of what happens: no Event is ever made of it."
+
+
 def events_of(record: PodRecord, what: Fact | Action) -> Iterator[Told]:
     match what:
-        case StartContainer() | RunHook() | AskProbe() | PassInit():
-            return
         case ProbeAnswered():
             yield from _probe_events(record, what)
         case ContainerStarted(name):

@@ -6,13 +6,13 @@ processes and probes. Instants are seconds on the monotonic clock.
 
 from typing import Literal
 
-import attrs
+from minikubelet.api.values import frozen
 
 JobPodPhase = Literal["Pending", "Running", "Succeeded", "Failed"]
 DeletePodReason = Literal["failed", "succeeded", "suspended", "surplus", "deleted"]
 
 
-@attrs.frozen
+@frozen
 class JobPod:
     """One pod as its Job sees it: a reading of the published pod, taken whenever the pod changes."""
 
@@ -50,7 +50,7 @@ class JobPod:
 # ------------------------------------------------------------------ facts
 
 
-@attrs.frozen
+@frozen
 class PodCreated:
     """A `CreatePod` that is being performed, now that the pod has a name."""
 
@@ -58,33 +58,33 @@ class PodCreated:
     index: int | None = None
 
 
-@attrs.frozen
+@frozen
 class PodChanged:
     pod: JobPod
 
 
-@attrs.frozen
+@frozen
 class PodGone:
     """Somebody removed the pod without its reaching an end; counts as failed (JOB-4)."""
 
     name: str
 
 
-@attrs.frozen
+@frozen
 class SuspendRequested:
     """JOB-27: spec.suspend is set to this."""
 
     suspend: bool
 
 
-@attrs.frozen
+@frozen
 class ParallelismChanged:
     """JOB-2, JOB-6: spec.parallelism is set to this; 0 pauses."""
 
     parallelism: int
 
 
-@attrs.frozen
+@frozen
 class JobDeleted:
     """The Job is to go: its pods are deleted, none is replaced, and nothing is decided any more."""
 
@@ -92,7 +92,7 @@ class JobDeleted:
 # ------------------------------------------------------------------ actions
 
 
-@attrs.frozen
+@frozen
 class CreatePod:
     index: int | None = None
     "The completion index in an Indexed Job."
@@ -104,7 +104,7 @@ class CreatePod:
     "JOB-24: failures of this index that podFailurePolicy ignored."
 
 
-@attrs.frozen
+@frozen
 class DeletePod:
     """Gracefully, with the pod's own grace. From here on the pod counts for nothing (JOB-6)."""
 
@@ -112,7 +112,7 @@ class DeletePod:
     reason: DeletePodReason
 
 
-@attrs.frozen
+@frozen
 class SetCondition:
     """Latch: FailureTarget then Failed (JOB-15), or SuccessCriteriaMet then Complete (JOB-16).
 
@@ -125,7 +125,7 @@ class SetCondition:
     message: str
 
 
-@attrs.frozen
+@frozen
 class RemoveJob:
     """JOB-28: forget the finished Job and its pods."""
 

@@ -5,8 +5,6 @@ Plain questions about a spec and a few values; what has happened so far is in `j
 
 from typing import Literal
 
-import attrs
-
 from minikubelet.api.job import (
     JobSpec,
     PodFailurePolicy,
@@ -15,6 +13,7 @@ from minikubelet.api.job import (
     SuccessPolicy,
     SuccessPolicyRule,
 )
+from minikubelet.api.values import frozen
 from minikubelet.lifecycle.index_set import IndexSet, parse_indexes
 from minikubelet.lifecycle.job_facts import JobPod
 from minikubelet.lifecycle.settings import LifecycleSettings
@@ -42,7 +41,7 @@ def has_failed(pod: JobPod, spec: JobSpec) -> bool:
     return pod.deletion_requested and pod.phase != "Succeeded" and not replaces_only_failed(spec)
 
 
-@attrs.frozen
+@frozen
 class FailureVerdict:
     action: FailureAction = "Count"
     message: str = ""

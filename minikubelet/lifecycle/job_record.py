@@ -11,6 +11,7 @@ from typing import assert_never
 import attrs
 
 from minikubelet.api.job import Job, JobSpec
+from minikubelet.api.values import evolve, frozen
 from minikubelet.lifecycle.index_set import NO_INDEXES, IndexSet
 from minikubelet.lifecycle.job_facts import (
     DeletePod,
@@ -29,7 +30,7 @@ from minikubelet.lifecycle.job_policies import has_failed, judge_failure, replac
 from minikubelet.lifecycle.settings import LifecycleSettings
 
 
-@attrs.frozen
+@frozen
 class TrackedPod:
     """A pod that has not finished yet."""
 
@@ -43,7 +44,7 @@ class TrackedPod:
         return not self.reading.deletion_requested
 
 
-@attrs.frozen
+@frozen
 class Census:
     """How many of the unfinished pods there are of each kind; kept up by one row per pod that changes."""
 
@@ -66,7 +67,7 @@ class Census:
         return Census(active, ready, terminating, restarts)
 
 
-@attrs.frozen
+@frozen
 class IndexFailures:
     """JOB-24: what an index without a verdict has been through."""
 
@@ -75,7 +76,7 @@ class IndexFailures:
     last_at: float = 0.0
 
 
-@attrs.frozen
+@frozen
 class Condition:
     """A condition of the Job and the instant it became so."""
 
@@ -86,7 +87,7 @@ class Condition:
     since: float
 
 
-@attrs.frozen
+@frozen
 class JobRecord:
     job: Job
     "As wanted now: `suspend` and `parallelism` follow the facts."
@@ -165,14 +166,14 @@ def observe_job(record: JobRecord, fact: JobFact, now: float) -> JobRecord:
             return _condition_set(record, fact, now)
         case SuspendRequested():
             resumed = record.spec.suspend and not fact.suspend
-            record = _with_spec(record, attrs.evolve(record.spec, suspend=fact.suspend))
-            return attrs.evolve(record, started_at=now) if resumed else record
+            record = _with_spec(record, evolve(record.spec, suspend=fact.suspend))
+            return evolve(record, started_at=now) if resumed else record
         case ParallelismChanged():
-            return _with_spec(record, attrs.evolve(record.spec, parallelism=fact.parallelism))
+            return _with_spec(record, evolve(record.spec, parallelism=fact.parallelism))
         case JobDeleted():
-            return attrs.evolve(record, deleted_at=now) if record.deleted_at is None else record
+            return evolve(record, deleted_at=now) if record.deleted_at is None else record
         case RemoveJob():
-            return attrs.evolve(record, removed=True)
+            return evolve(record, removed=True)
     assert_never(fact)
 
 
@@ -184,7 +185,7 @@ def _pod_changed(record: JobRecord, reading: JobPod, now: float) -> JobRecord:
     if known is None:  # finished and counted long ago
         return record
     if known.reading.deletion_requested and not reading.deletion_requested:
-        reading = attrs.evolve(reading, deletion_requested=True)
+        reading = evolve(reading, deletion_requested=True)
     settled = known.settled
     if not settled:
         if reading.phase == "Succeeded":
@@ -200,7 +201,7 @@ def _pod_deleted(record: JobRecord, name: str) -> JobRecord:
     known = record.pods.get(name)
     if known is None:
         return record
-    reading = attrs.evolve(known.reading, deletion_requested=True)
+    reading = evolve(known.reading, deletion_requested=True)
     return _put(record, name, TrackedPod(known.index, reading, settled=True))
 
 
@@ -211,17 +212,17 @@ def _put(record: JobRecord, name: str, pod: TrackedPod | None) -> JobRecord:
         del pods[name]
     else:
         pods[name] = pod
-    return attrs.evolve(record, pods=pods, census=census)
+    return evolve(record, pods=pods, census=census)
 
 
 # ------------------------------------------------------------------ counts
 
 
 def _count_success(record: JobRecord, index: int | None) -> JobRecord:
-    record = attrs.evolve(record, succeeded=record.succeeded + 1, failures_since_success=0)
+    record = evolve(record, succeeded=record.succeeded + 1, failures_since_success=0)
     if index is None:
         return record
-    return attrs.evolve(
+    return evolve(
         record,
         succeeded_indexes=record.succeeded_indexes.with_index(index),
         index_failures=_without(record.index_failures, index),
@@ -232,26 +233,26 @@ def _count_failure(record: JobRecord, index: int | None, pod: JobPod, now: float
     verdict = judge_failure(record.spec.pod_failure_policy, pod, record.job.metadata.namespace)
     counts = verdict.action != "Ignore"
     failed_at = now if pod.finished_at is None else pod.finished_at
-    record = attrs.evolve(
+    record = evolve(
         record,
         failed=record.failed + counts,
         failures_since_success=record.failures_since_success + 1,
         last_failure_at=max(record.last_failure_at, failed_at),
     )
     if verdict.action == "FailJob" and record.fail_job_message is None:
-        record = attrs.evolve(record, fail_job_message=verdict.message)
+        record = evolve(record, fail_job_message=verdict.message)
     limit = record.spec.backoff_limit_per_index
     if limit is None or index is None:
         return record
     before = record.index_failures.get(index, IndexFailures())
     failures = IndexFailures(before.counted + counts, before.ignored + (not counts), failed_at)
     if verdict.action == "FailIndex" or failures.counted > limit:
-        return attrs.evolve(
+        return evolve(
             record,
             failed_indexes=record.failed_indexes.with_index(index),
             index_failures=_without(record.index_failures, index),
         )
-    return attrs.evolve(record, index_failures={**record.index_failures, index: failures})
+    return evolve(record, index_failures={**record.index_failures, index: failures})
 
 
 def _without(failures: Mapping[int, IndexFailures], index: int) -> Mapping[int, IndexFailures]:
@@ -269,9 +270,9 @@ def _condition_set(record: JobRecord, action: SetCondition, now: float) -> JobRe
         conditions = tuple(new if c.type == new.type else c for c in record.conditions)
     else:
         conditions = (*record.conditions, new)
-    record = attrs.evolve(record, conditions=conditions)
+    record = evolve(record, conditions=conditions)
     if action.type == "FailureTarget":
-        return _settle_all(attrs.evolve(record, failed=record.failed + _unsettled(record)))
+        return _settle_all(evolve(record, failed=record.failed + _unsettled(record)))
     if action.type == "SuccessCriteriaMet":
         return _settle_all(record)
     return record
@@ -283,11 +284,11 @@ def _unsettled(record: JobRecord) -> int:
 
 
 def _settle_all(record: JobRecord) -> JobRecord:
-    return attrs.evolve(record, pods={n: attrs.evolve(p, settled=True) for n, p in record.pods.items()})
+    return evolve(record, pods={n: evolve(p, settled=True) for n, p in record.pods.items()})
 
 
 def _with_spec(record: JobRecord, spec: JobSpec) -> JobRecord:
-    return attrs.evolve(record, job=attrs.evolve(record.job, spec=spec))
+    return evolve(record, job=evolve(record.job, spec=spec))
 
 
 def occupied_indexes(record: JobRecord) -> IndexSet:

@@ -3,22 +3,21 @@
 A pure function of the record; `epoch` is wall seconds minus monotonic seconds, as for pods.
 """
 
-import attrs
-
 from minikubelet.api.job import Job, JobCondition, JobStatus
 from minikubelet.api.meta import format_time
+from minikubelet.api.values import evolve
 from minikubelet.lifecycle.job_record import JobRecord
 
 
 def published_job(record: JobRecord, epoch: float) -> Job:
     """The Job with its status; `deletionTimestamp` set once its deletion was asked for (PRINT-10)."""
     job, meta = record.job, record.job.metadata
-    meta = attrs.evolve(
+    meta = evolve(
         meta,
         creation_timestamp=meta.creation_timestamp or format_time(epoch + record.created_at),
         deletion_timestamp=_time(record.deleted_at, epoch),
     )
-    return attrs.evolve(job, metadata=meta, status=job_status(record, epoch))
+    return evolve(job, metadata=meta, status=job_status(record, epoch))
 
 
 def job_status(record: JobRecord, epoch: float) -> JobStatus:

@@ -62,7 +62,7 @@ def pod_status(record: PodRecord, epoch: float, last: Publication | None = None)
     return evolve(
         before,
         phase=phase(record),
-        conditions=conditions(record, epoch),
+        conditions=conditions(record, epoch, before.conditions),
         reason=ending.reason if ending and shows_reason else None,
         message=ending.message if ending and shows_reason else None,
         init_container_statuses=_statuses(
@@ -97,9 +97,30 @@ def _statuses(
     now, then = record.containers, last.record.containers
     return tuple(
         [
-            status if now[status.name] is then[status.name] else container_status(record, container, epoch)
+            status
+            if _is_shown_alike(now[status.name], then[status.name])
+            else container_status(record, container, epoch)
             for container, status in zip(containers, before, strict=True)
         ]
+    )
+
+
+def _is_shown_alike(now: ContainerRecord, then: ContainerRecord) -> bool:
+    """Most probes, and what happens on the way down, leave no trace in the status of a running container."""
+    if now is then:
+        return True
+    run, before = now.run, then.run
+    return (
+        run is not None
+        and before is not None
+        and run.running_at is not None
+        and before.running_at is not None
+        and run.is_live
+        and before.is_live
+        and run.attempt == before.attempt
+        and run.is_started is before.is_started
+        and now.is_ready is then.is_ready
+        and now.last_run is then.last_run
     )
 
 
@@ -142,8 +163,11 @@ def _states(record: PodRecord, container: Container, epoch: float) -> tuple[Cont
         current = ContainerState(waiting=_waiting(record, state))
         last_run = run or last_run
     if last_run is None:
-        return current, ContainerState()
+        return current, _NEVER_WAS
     return current, ContainerState(terminated=_terminated(record, container, last_run, epoch))
+
+
+_NEVER_WAS = ContainerState()
 
 
 def _live_state(record: PodRecord, run: ContainerRun, epoch: float) -> ContainerState:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from minikubelet.api.pod import Container, LifecycleHandler, Pod, Probe
+from minikubelet.api.values import frozen
 from minikubelet.lifecycle.facts import ProbeKind, ProbeResult
 from minikubelet.lifecycle.record import SIGKILL
 from minikubelet.runtime.base import (
@@ -153,7 +154,7 @@ class TrioScheduler(HeapScheduler):
             self.run_until(trio.current_time(), settle)
 
 
-@attrs.frozen
+@frozen
 class Trace:
     """One line of what the simulated world saw."""
 
@@ -183,6 +184,7 @@ class SimulatedRuntime:
     ) -> None:
         self.scripts = scripts
         self.scheduler = scheduler or TrioScheduler()
+        self.now = self.scheduler.now
         self.trace: list[Trace] = []
         self.prepared: set[str] = set()
         self.live: dict[tuple[str, str], SimulatedProcess] = {}
@@ -190,9 +192,6 @@ class SimulatedRuntime:
         self._prepare_failures = prepare_failures
         self.heals_at = heals_at
         self._runs: dict[str, int] = {}
-
-    def now(self) -> float:
-        return self.scheduler.now()
 
     @property
     def is_healed(self) -> bool:

@@ -204,6 +204,16 @@ def test_JOB_13_a_deadline_that_a_Job_takes_no_notice_of_is_found():
     assert "job-verdicts-are-exact" in broken(with_spec(journal, active_deadline_seconds=None))
 
 
+def test_JOB_13_in_real_time_a_deadline_is_no_matter_of_milliseconds():
+    """A journal begins a moment after its Job."""
+    journal = lived(job(active_deadline_seconds=5), ends_at=50.0)
+    soon = later(journal, -0.001, *(entry for entry in journal.entries if entry.at >= 5.0))
+
+    assert "job-verdicts-are-exact" in broken(soon)
+    soon.tolerance = 1.0
+    assert broken(soon) == set()
+
+
 def test_JOB_26_a_success_policy_that_nobody_follows_is_found():
     policy = SuccessPolicy((SuccessPolicyRule("1"),))
     both = {"main": (Script(inf), Script(1.0))}
