@@ -17,7 +17,8 @@ class Request:
     """Something asked of the kubelet from outside, at `at` seconds."""
 
     at: float
-    what: Literal["delete", "gate"]
+    what: Literal["delete", "gate", "create"]
+    "`create`: the pod of that name once more, to which nothing comes while there is one that is to stay."
     key: str = ""
     "`namespace/name` of a pod or Job; empty for everything there is."
     number: int | None = attrs.field(default=None, kw_only=True)

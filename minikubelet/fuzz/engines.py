@@ -60,6 +60,12 @@ class World:
                     pass
             case "delete":
                 kubelet.delete_pod(request.key, request.grace_seconds)
+            case "create":
+                pod = next(pod for pod in self.case.pods if pod.key == request.key)
+                try:
+                    kubelet.add_pod(pod)
+                except ValueError:
+                    pass
             case "gate":
                 kubelet.set_readiness_gate(request.key, request.condition_type, request.status)
 

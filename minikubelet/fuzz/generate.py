@@ -570,7 +570,17 @@ def case(draw: Draw) -> Case:
         pods = (pod(draw, has),)
         if has.several:
             pods = (*pods, *(pod(draw, has, name, f"{name}-") for name in "qr"[: draw.integer(1, 2)]))
-    return _world(draw, has, pods, jobs)
+    return _recreated(draw, _world(draw, has, pods, jobs))
+
+
+def _recreated(draw: Draw, world: Case) -> Case:
+    """Sometimes a pod is deleted and made again at once, or nearly so."""
+    deletions = [one for one in world.requests if one.what == "delete" and one.number is None]
+    if not deletions or not world.pods or not one_in(draw, 4):
+        return world
+    at = pick(draw, deletions).at + pick(draw, (0.0, 1 / 1024, 0.5, 1.0, 3.0, 10.0))
+    again = Request(at, "create", pick(draw, world.pods).key)
+    return attrs.evolve(world, requests=(*world.requests, again))
 
 
 def case_for(draw: Draw, pods: Sequence[Pod], jobs: Sequence[Job] = ()) -> Case:

@@ -230,10 +230,10 @@ class _Reader:
                 self.complain(node, path, f"there is no container {quoted(rest)}{_hint(rest, names)}")
             elif field.startswith("requests[") and not rest:
                 assert isinstance(node, MappingNode)
-                key, is_gate = _text(node, "key") or "", _text(node, "what") == "gate"
-                known = pod_keys if is_gate else {"", *pod_keys, *(job.key for job in jobs)}
+                key, is_deletion = _text(node, "key") or "", _text(node, "what") == "delete"
+                known = {"", *pod_keys, *(job.key for job in jobs)} if is_deletion else pod_keys
                 if key not in known:
-                    what = "pod" if is_gate else "pod or Job"
+                    what = "pod or Job" if is_deletion else "pod"
                     self.complain(node, f"{path}.key", f"there is no {what} {quoted(key)}{_hint(key, known)}")
 
     # -------------------------------------------------------------- by type

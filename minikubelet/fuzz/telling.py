@@ -121,6 +121,8 @@ def _request(request: Request) -> str:
     whom = request.key.partition("/")[2] if request.key else "everything"
     if request.what == "gate":
         return f"readinessGate {request.condition_type} of {whom} is set to {request.status}"
+    if request.what == "create":
+        return f"{whom} is made once more"
     grace = "" if request.grace_seconds is None else f" with {request.grace_seconds} s of grace"
     return f"{whom} is deleted{grace}"
 

@@ -101,6 +101,7 @@ class Journal(Observer):
         "The limit was reached: what happened after the last entry is not known."
         self._kubelet: Kubelet | None = None
         self._published: dict[str, object] = {}
+        self._begun: dict[str, object] = {}
         self._last_publication: dict[str, Pod] = {}
 
     def follow(self, kubelet: Kubelet) -> None:
@@ -167,10 +168,14 @@ class Journal(Observer):
         self.note("jobPublished", key, detail=job)
 
     def _begin(self, key: str) -> None:
-        if key not in self._published:
-            assert self._kubelet is not None
-            self._published[key] = None
-            self.note("begun", key, detail=self._kubelet.worker(key).record.pod)
+        assert self._kubelet is not None
+        try:
+            worker = self._kubelet.worker(key)
+        except KeyError:  # it is forgotten already (JOB-28)
+            return
+        if self._begun.get(key) is not worker:  # the first of that name, or the next one
+            self._begun[key] = worker
+            self.note("begun", key, detail=worker.record.pod)
 
 
 def journaled(runtime: Runtime, journal: Journal) -> Runtime:

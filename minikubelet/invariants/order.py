@@ -68,6 +68,13 @@ def nothing_for_the_dead(story: PodStory) -> Iterator[Breach]:
 # ------------------------------------------------------------------ the way up
 
 
+@pod_invariant("I9 TERM-14", "A name is given to another pod only when the one that had it is gone.")
+def names_are_used_again_when_free(story: PodStory) -> Iterator[Breach]:
+    former = story.predecessor
+    if former is not None and former.removed is None:
+        yield Breach(story.moments[0] if story.moments else None, "the pod of this name was not removed yet")
+
+
 @pod_invariant("I8 INIT-1 INIT-2 INIT-6", "No init container is alive while a main container is.")
 def inits_never_overlap_mains(story: PodStory) -> Iterator[Breach]:
     for start in story.read(Course).starts:

@@ -92,6 +92,8 @@ class PodStory:
         self.deletions: list[Moment] = []
         self.events: list[Moment] = []
         self.removed: Moment | None = None
+        self.predecessor: PodStory | None = None
+        "The pod that had its name before."
         self.over: Moment | None = None
         "The end of the journal; None if it has none."
         self.began_at = 0.0
@@ -180,6 +182,7 @@ def stories(journal: Journal) -> list[PodStory]:
         if entry.what == "begun":
             story = PodStory(entry.key, entry.detail, journal.settings, journal.tolerance)
             story.began_at, story.epoch = entry.at, journal.epoch
+            story.predecessor = current.get(entry.key)
             current[entry.key] = story
             told.append(story)
         elif entry.what == "over":

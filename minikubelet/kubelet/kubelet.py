@@ -91,6 +91,8 @@ class Kubelet:
         self._pods: dict[str, PodWorker] = {}
         self._jobs: dict[str, JobWorker] = {}
         self._cron_jobs: dict[str, CronWorker] = {}
+        self._deleted: set[str] = set()  # pods that were asked to go
+        self._successors: dict[str, Pod] = {}  # wait for the pod of their name to be gone
         self._owners: dict[str, str] = {}  # of a pod: its Job
         self._job_owners: dict[str, str] = {}  # of a Job: its CronJob
         self._discarded: set[str] = set()  # Jobs that are forgotten once they are over
@@ -109,10 +111,17 @@ class Kubelet:
     def add_pod(self, pod: Pod, owner: str | None = None) -> str:
         """Accept a pod (CORE-7) and return its key; it is started by the next `settle`.
 
-        `owner` is the key of the Job that it belongs to. Raises ValueError if the name is taken.
+        `owner` is the key of the Job that it belongs to. While a pod of that name is being deleted, the new
+        one waits until it is gone (I9). Raises ValueError if the name is taken.
         """
-        if pod.key in self._pods:
-            raise ValueError(f"pod {pod.key} exists already")
+        former = self._pods.get(pod.key)
+        if former is not None:
+            if pod.key not in self._deleted or pod.key in self._successors:
+                raise ValueError(f"pod {pod.key} exists already")
+            if not former.is_finished:
+                self._successors[pod.key] = pod
+                return pod.key
+            self.remove_pod(pod.key)
         pod = self._with_identity(pod)
         worker = PodWorker(
             pod, self.runtime, self.settings, changed=self._mark, tell=self._recorder.tell_of_pod
@@ -196,6 +205,9 @@ class Kubelet:
         self._request(self._pods[key], ReadinessGateSet(condition_type, status))
 
     def _request(self, worker: PodWorker, request: DeletionRequested | ReadinessGateSet) -> None:
+        if isinstance(request, DeletionRequested):
+            self._deleted.add(worker.key)
+            self._successors.pop(worker.key, None)
         for observer in self.observers:
             observer.requested(worker.key, request)
         worker.observe(request)
@@ -255,6 +267,7 @@ class Kubelet:
             self.removed_pods.append(worker.published(self.epoch))
         self._unfinished.discard(worker)
         self._dirty.pop(worker, None)
+        self._deleted.discard(key)
 
     def remove_job(self, key: str) -> None:
         """Forget a finished Job, whose pods have been removed (JOB-28)."""
@@ -338,6 +351,9 @@ class Kubelet:
                 self._mark(owner)
             for observer in self.observers:
                 observer.changed(worker.key)
+            if worker.is_finished and worker.key in self._successors:
+                self.remove_pod(worker.key)
+                self.add_pod(self._successors.pop(worker.key))
         elif worker is self._jobs.get(worker.key):
             cron_job = self._cron_jobs.get(self._job_owners.get(worker.key, ""))
             if cron_job is not None:
