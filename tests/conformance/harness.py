@@ -940,6 +940,7 @@ ROTATED = re.compile(r"^\d+\.log\.\d{8}-\d{6}(\.gz)?$")
 class Runner:
     def __init__(self, command, keep, options=()):
         self.command, self.keep, self.options = command, keep, list(options)
+        self.environ = dict(os.environ)  # now, for cases are played in threads, and pytest goes on changing it
         self.stop = threading.Event()
 
     def run(self, case):
@@ -1012,7 +1013,7 @@ class Runner:
                 argv += [flag, str(run[key])]
         argv += self.options + [str(a) for a in run.get("args") or []]
         w = out.witness = Witness(os.path.join(folder, "witness.log"))
-        env = dict(os.environ, MINIKUBELET_CASE=folder)
+        env = dict(self.environ, MINIKUBELET_CASE=folder)
         begin = time.monotonic()
         w.marks["cli.begin"] = [begin]
         source = manifest if kind == "stdin" else os.devnull

@@ -18,7 +18,7 @@ sys.path.insert(0, str(HERE))
 import harness  # noqa: E402
 
 CASES = harness.load(sorted((HERE / "cases").glob("*.yaml")))
-AT_A_TIME = 3
+AT_A_TIME = 4
 
 
 @pytest.fixture(scope="module")
