@@ -1,6 +1,6 @@
 """Put each fault into a copy of the package and let the fuzzer look for it.
 
-    python -m benchmarks.mutants [--seeds N] [--time S] [--write FILE] [NAME ...]
+    python -m benchmarks.mutants [--seeds N] [--time S] [-j N] [--write FILE] [NAME ...]
 
 One process searches, so `S` (60 unless told) are seconds of one core. Prints a line for each fault: when it
 was found, by which invariant first, and how small its pod became; then how many were not found, which is
@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
 
@@ -62,37 +63,67 @@ def search(fault: Fault, seed: int, seconds: float, shrink: float) -> Outcome:
     return Outcome(**json.loads(done.stdout))
 
 
+@attrs.frozen
+class Row:
+    """What came of all searches for one fault."""
+
+    fault: Fault
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def times(self) -> list[float]:
+        return [outcome.seconds for outcome in self.outcomes if outcome.seconds is not None]
+
+    @property
+    def is_found(self) -> bool:
+        return len(self.times) == len(self.outcomes)
+
+    @property
+    def when(self) -> str:
+        return (
+            f"{median(self.times):.1f} s" if self.is_found else f"{len(self.times)} of {len(self.outcomes)}"
+        )
+
+    def __str__(self) -> str:
+        first = self.outcomes[0]
+        return (
+            f"| {self.fault.name} | {self.fault.what} | {self.when} | {first.invariant} "
+            f"| {first.containers} | {first.entries} | {self.fault.after} |"
+        )
+
+
+def examine(fault: Fault, seeds: int, seconds: float, shrink: float) -> Row:
+    """What the first seed finds is made small."""
+    row = Row(
+        fault,
+        tuple(search(fault, seed, seconds, 0 if seed > 1 else shrink) for seed in range(1, seeds + 1)),
+    )
+    first = row.outcomes[0]
+    print(
+        f"{fault.name:45} {row.when:>8}  {first.invariant} ({first.containers}, {first.entries})", flush=True
+    )
+    return row
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.mutants")
     parser.add_argument("names", nargs="*")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--time", type=float, default=60)
     parser.add_argument("--shrink", type=float, default=20, metavar="S", help="seconds for making it small")
-    parser.add_argument("--write")
+    parser.add_argument("-j", type=int, default=1, dest="jobs", help="so many searches side by side")
+    parser.add_argument("--write", metavar="FILE")
     given = parser.parse_args()
     chosen = [fault for fault in faults() if not given.names or fault.name in given.names]
-    rows, times, missed = [], [], 0
-    for fault in chosen:
-        outcomes = [search(fault, seed, given.time, given.shrink) for seed in range(1, given.seeds + 1)]
-        found = [outcome for outcome in outcomes if outcome.seconds is not None]
-        missed += len(found) < len(outcomes)
-        last = min(found, key=lambda outcome: outcome.containers, default=Outcome(None))
-        times += [outcome.seconds for outcome in found if outcome.seconds is not None]
-        took = median(outcome.seconds or given.time for outcome in outcomes)
-        when = f"{took:.1f} s" if len(found) == len(outcomes) else f"{len(found)} of {len(outcomes)}"
-        print(f"{fault.name:45} {when:>8}  {last.invariant} ({last.containers}, {last.entries})", flush=True)
-        rows.append(
-            f"| {fault.name} | {fault.what} | {when} | {last.invariant} | {last.containers} "
-            f"| {last.entries} | {fault.after} |\n"
-        )
-    found_all = len(chosen) - missed
-    print(f"{found_all} of {len(chosen)} found, the slowest after {max(times, default=0):.1f} s")
+    with ThreadPoolExecutor(given.jobs) as pool:
+        rows = list(pool.map(lambda fault: examine(fault, given.seeds, given.time, given.shrink), chosen))
+    found = sum(row.is_found for row in rows)
+    slowest = max((max(row.times, default=0.0) for row in rows), default=0.0)
+    print(f"{found} of {len(chosen)} found, the slowest after {slowest:.1f} s")
     if given.write:
-        head = HEAD.format(
-            seeds=given.seeds, found=found_all, all=len(chosen), slowest=max(times, default=0.0)
-        )
-        Path(given.write).write_text(head + "".join(rows))
-    return missed
+        head = HEAD.format(seeds=given.seeds, found=found, all=len(chosen), slowest=slowest)
+        Path(given.write).write_text(head + "".join(f"{row}\n" for row in rows))
+    return len(chosen) - found
 
 
 if __name__ == "__main__":

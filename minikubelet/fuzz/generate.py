@@ -450,6 +450,8 @@ def _unready(draw: Draw, lengths: Lengths, fields: dict[str, Any]) -> None:
 
 def _unhealthy(draw: Draw, lengths: Lengths, fields: dict[str, Any]) -> None:
     fields["unhealthy_after"] = lengths.finite(draw)
+    if one_in(draw, 2):  # stuck, and yet it stops as one that has completed
+        fields["term_exit_code"] = 0
 
 
 def _slow_probes(draw: Draw, lengths: Lengths, fields: dict[str, Any]) -> None:

@@ -266,7 +266,8 @@ def _patience() -> Iterator[None]:
         raise _NeverEnds
 
     before = signal.signal(signal.SIGVTALRM, give_up)
-    signal.setitimer(signal.ITIMER_VIRTUAL, PATIENCE)
+    # Again and again, for an exception that is raised within a callback of the collector is lost.
+    signal.setitimer(signal.ITIMER_VIRTUAL, PATIENCE, 0.1)
     try:
         yield
     finally:

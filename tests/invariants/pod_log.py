@@ -98,6 +98,10 @@ class Log:
     def answer(self, kind: str, result: str = "success", name: str = "main", attempt: int = 0) -> "Log":
         return self._note("probeEnded", name, attempt, (kind, result, 0.0))
 
+    def again(self) -> "Log":
+        """Another pod of the same name."""
+        return self._note("begun", detail=self.subject)._note("prepared")
+
     def delete(self, grace: int | None = None) -> "Log":
         return self._note("deletion", detail=grace)
 

@@ -104,6 +104,12 @@ CASES = {
             .start("side2"),
         ),
     ],
+    "names-are-used-again-when-free": [
+        (
+            up().delete().again().start(),
+            up().delete().exit().removed().again().start(),
+        ),
+    ],
     "mains-start-after-inits": [
         (  # killed by the reboot of the sandbox, k/k#120247
             Log(WITH_INIT).start("init").exit("init", 137).start(),

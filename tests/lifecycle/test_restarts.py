@@ -331,7 +331,16 @@ def test_BACKOFF_4_never_decreases_without_a_reset(runs, base, cap):
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(10, "10s"), (80, "1m20s"), (300, "5m0s"), (0.3, "300ms"), (1.2, "1.2s"), (59, "59s"), (3600, "1h0m0s")],
+    [
+        (1, "1s"),
+        (10, "10s"),
+        (80, "1m20s"),
+        (300, "5m0s"),
+        (0.3, "300ms"),
+        (1.2, "1.2s"),
+        (59, "59s"),
+        (3600, "1h0m0s"),
+    ],
 )
 def test_BACKOFF_9_durations_are_written_as_go_does(seconds, text):
     assert text == go_duration(seconds)
@@ -390,8 +399,10 @@ def test_RESTART_16_RESTART_17_condition_and_synthesised_last_state():
         },
     )
 
-    assert done.condition("AllContainersRestarting", 8.5).status == "True"
-    assert done.condition("AllContainersRestarting", 9.5).status == "False"
+    under_way = done.condition("AllContainersRestarting", 8.5)
+    assert (under_way.status, under_way.reason) == ("True", "RestartAllContainersStarted")
+    over = done.condition("AllContainersRestarting", 9.5)
+    assert (over.status, over.reason, over.message) == ("False", None, None)
     status = done.status("b", 9.5)
     assert status.state.waiting.reason == "RestartingAllContainers"
     assert status.last_state.terminated.exit_code == 137
@@ -583,3 +594,14 @@ def test_PHASE_6_a_pod_deleted_while_it_starts_over_has_failed():
 
     assert done.phase == "Failed"
     assert done.status("a").state.waiting.reason == "RestartingAllContainers"
+
+
+def test_RESTART_20_an_in_place_restart_ends_the_wait_of_a_crash_loop_but_does_not_forget_its_delay():
+    """`b` has run three times and would wait until 33; the first exit after it started over waits 20 s."""
+    done = run(
+        pod(main=[all_on_42("a"), container("b")]),
+        {"a": [Script(lasts=30, exit_code=42), Script()], "b": Script(lasts=1, exit_code=1)},
+        {60.0: delete()},
+    )
+
+    assert done.times("start", "b") == [0, 1, 12, 30, 51]

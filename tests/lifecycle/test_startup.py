@@ -5,6 +5,10 @@ from math import inf
 import pytest
 
 from minikubelet.api.pod import ContainerRestartRule, ContainerRestartRuleOnExitCodes, Probe
+from minikubelet.lifecycle.actions import PreparePod
+from minikubelet.lifecycle.clock import Clock
+from minikubelet.lifecycle.plan import plan
+from minikubelet.lifecycle.record import new_record, observe
 from minikubelet.lifecycle.settings import LifecycleSettings
 from minikubelet.runtime.base import StartError
 from minikubelet.runtime.simulated import HookScript, Script
@@ -90,7 +94,8 @@ def test_INIT_9_a_start_error_is_an_ordinary_failure():
     done = run(pod(init=[container("i")], restart_policy="Never"), {"i": broken})
 
     ended = done.status("i").state.terminated
-    assert (ended.exit_code, ended.reason) == (128, "StartError")
+    assert (ended.exit_code, ended.reason, ended.message) == (128, "StartError", "no such file")
+    assert ended.started_at == ended.finished_at == "2023-11-14T22:13:20Z"
     assert done.phase == "Failed"
     assert done.reasons("i") == ["Failed"]
 
@@ -146,6 +151,14 @@ def test_BACKOFF_13_a_config_error_between_two_runs_moves_no_delay_on():
     assert done.times("start", "main") == [0.0, 21.0, 32.0]
     assert done.status("main", 5.0).state.waiting.reason == "CreateContainerConfigError"
     assert done.status("main", 5.0).last_state.terminated.exit_code == 1
+
+
+def test_VOL_6_nothing_else_is_due_while_the_pod_is_prepared():
+    record = new_record(pod(), LifecycleSettings(), 0.0)
+    assert list(plan(record, Clock(0.0))) == [PreparePod()]
+
+    record = observe(record, PreparePod(), 0.0)
+    assert list(plan(record, Clock(1.0))) == []
 
 
 def test_VOL_6_preparing_is_retried_and_never_fails_the_pod():

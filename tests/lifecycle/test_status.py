@@ -10,6 +10,11 @@ from minikubelet.api.pod import (
     PodReadinessGate,
     ResourceRequirements,
 )
+from minikubelet.api.values import evolve
+from minikubelet.lifecycle.conditions import conditions, with_transitions
+from minikubelet.lifecycle.facts import ContainerExited, ContainerStarted
+from minikubelet.lifecycle.record import new_record, observe
+from minikubelet.lifecycle.settings import LifecycleSettings
 from minikubelet.lifecycle.status import qos_class
 from minikubelet.runtime.simulated import HookScript, Script
 from simulation import KUBELET_GATE, PROBE, container, delete, pod, run, sidecar
@@ -146,6 +151,37 @@ def test_COND_2_transition_times_change_only_with_the_status():
 
     assert done.condition("Ready", 3.0).last_transition_time == "2023-11-14T22:13:20Z"
     assert done.condition("Ready", 50.0).last_transition_time == "2023-11-14T22:13:24Z"
+
+
+def test_COND_1_only_what_waits_for_containers_has_a_reason_to_be_false():
+    done = run(pod(), {}, {15.0: delete()}, prepare_failures=1)
+
+    network = done.condition("PodReadyToStartContainers", 5.0)
+    assert (network.status, network.reason, network.message) == ("False", None, None)
+    scheduled = done.condition("PodScheduled", 5.0)
+    assert (scheduled.status, scheduled.reason, scheduled.message) == ("True", None, None)
+    assert done.condition("Ready", 5.0).reason == "ContainersNotReady"
+
+
+def test_STATUS_5_a_reason_that_comes_with_the_exit_is_kept():
+    record = observe(new_record(pod(), LifecycleSettings(), 0.0), ContainerStarted("main", 0), 1.0)
+    record = observe(record, ContainerExited("main", 0, 137, reason="OOMKilled", message="too much"), 2.0)
+
+    run_ = record.containers["main"].run
+    assert run_ is not None
+    assert (run_.exit_code, run_.reason, run_.message) == (137, "OOMKilled", "too much")
+
+
+def test_COND_2_a_condition_that_changed_and_changed_back_between_two_readings_has_its_new_time():
+    """And one that did not is the very value that was published before."""
+    record = with_transitions(new_record(pod(), LifecycleSettings(), 0.0), 0.0)
+    published = conditions(record, 0.0)
+    status, _ = record.transitions["Ready"]
+    moved = evolve(record, transitions={**record.transitions, "Ready": (status, 60.0)})
+
+    again = conditions(moved, 0.0, published)
+    assert [new.type for new, old in zip(again, published, strict=True) if new is not old] == ["Ready"]
+    assert [c.last_transition_time for c in again if c.type == "Ready"] == ["1970-01-01T00:01:00Z"]
 
 
 def test_COND_4_INIT_8_an_init_that_completed_at_the_end_of_its_pod_is_not_called_incomplete():

@@ -536,6 +536,18 @@ def test_HOOK_6_pre_stop_is_given_up_at_the_end_of_the_grace():
     assert done.signals("main") == [(15.0, TERM)]
 
 
+def test_HOOK_6_of_a_pre_stop_that_was_given_up_only_that_is_told():
+    """It would have failed between SIGTERM and SIGKILL."""
+    done = run(
+        pod(main=[container("main", pre_stop=True)]),
+        {"main": Script(pre_stop=HookScript(6, error="exit code 9"), term_lasts=inf)},
+        {10.0: delete(5)},
+    )
+
+    assert done.signals("main") == [(15.0, TERM), (17.0, KILL)]
+    assert done.messages("FailedPreStopHook") == ["the grace period ran out before the hook returned"]
+
+
 def test_HOOK_6_a_failed_pre_stop_does_not_keep_the_signal_away():
     done = run(
         pod(main=[container("main", pre_stop=True)]),
@@ -548,7 +560,8 @@ def test_HOOK_6_a_failed_pre_stop_does_not_keep_the_signal_away():
 
 
 @pytest.mark.parametrize(
-    ("name", "number"), [(None, 15), ("SIGUSR1", 10), ("SIGINT", 2), ("SIGRTMIN+1", 35), ("SIGRTMAX-2", 62)]
+    ("name", "number"),
+    [(None, 15), ("SIGUSR1", 10), ("SIGINT", 2), ("SIGRTMIN", 34), ("SIGRTMIN+1", 35), ("SIGRTMAX-2", 62)],
 )
 def test_HOOK_11_the_stop_signal(name, number):
     lifecycle = Lifecycle(stop_signal=name) if name else None
@@ -568,6 +581,17 @@ def test_PROBE_31_the_probes_own_grace_may_exceed_the_pods(kind):
     )
 
     assert done.signals("main") == [(2.0, TERM), (52.0, KILL)]
+
+
+def test_PROBE_31_HOOK_5_a_probe_kill_without_any_grace_runs_no_pre_stop():
+    done = run(
+        pod(main=[container("main", liveness_probe=Probe(failure_threshold=1), pre_stop=True)], grace=0),
+        {"main": [Script(unhealthy_after=0, pre_stop=HookScript(1)), Script()]},
+        {15.0: delete()},
+    )
+
+    assert [at for at in done.times("preStop", "main") if at < 15] == []
+    assert done.signals("main")[0] == (0.0, TERM)
 
 
 def test_PROBE_31_a_deletion_grace_wins_over_the_probes():
