@@ -73,7 +73,7 @@ class Recorder(Observer):
         record = worker.record
         if self._records.get(key) is record:
             return
-        if key not in self._workers:
+        if self._workers.get(key) is not worker:  # its name may have been another's before
             self._workers[key] = worker
             self._add(Change(record.started_at, Target("Pod", key), BEGUN))
         self._records[key] = record

@@ -219,6 +219,9 @@ class _Fuzzing:
             print(f"\nFOUND {finding.violation.title}")
             print(f"  in {_number(finding.count, 'example')}, first in example {finding.example}:")
             print(f"  {finding.violation.message}")
+            if found is None:
+                print("  No replay file: drawing that example is what failed.")
+                continue
             path = self._path(finding)
             try:
                 os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
@@ -230,10 +233,15 @@ class _Fuzzing:
                 print(f"  minikubelet fuzz --replay {shlex.quote(path)}")
             sys.stdout.flush()
 
-    def _smallest(self, finding: Finding, seconds: float, interrupts: "_Interrupts") -> Replay:
+    def _smallest(self, finding: Finding, seconds: float, interrupts: "_Interrupts") -> Replay | None:
+        """None if there is no case, because what draws one has an error of its own."""
         search = self._search
         is_real = search.engine == "real"
-        whole = Replay(search.case(finding.example), finding.violation, search.seed, finding.example, is_real)
+        try:
+            drawn = search.case(finding.example)
+        except Exception:  # any error at all: it has been told as the finding
+            return None
+        whole = Replay(drawn, finding.violation, search.seed, finding.example, is_real)
         if finding.is_fatal or interrupts.signal is not None or is_real:  # which is small, and takes its time
             return whole
         from minikubelet.fuzz.shrink import shrink

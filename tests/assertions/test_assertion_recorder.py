@@ -12,9 +12,10 @@ from minikubelet.api.meta import ObjectMeta
 from minikubelet.api.pod import Container, Pod, PodSpec, PodTemplateSpec, Probe
 from minikubelet.assertions import Run, check
 from minikubelet.assertions.recorder import Recorder
+from minikubelet.assertions.run import Target
 from minikubelet.kubelet.kubelet import Kubelet
 from minikubelet.lifecycle.settings import LifecycleSettings
-from minikubelet.runtime.simulated import Script, SimulatedRuntime
+from minikubelet.runtime.simulated import HeapScheduler, Script, SimulatedRuntime
 
 NOW = LifecycleSettings(backoff_base=1.0)
 
@@ -143,3 +144,19 @@ def test_restarts_are_counted_as_published() -> None:
     assert check("main started == 3 times", run)
     assert check("main 3rd started at least 1s after main 2nd exited", run)
     assert check("event BackOff of main happened", run)
+
+
+def test_a_pod_whose_name_is_used_again_is_the_one_that_is_told_of() -> None:
+    scheduler = HeapScheduler()
+    kubelet = Kubelet(SimulatedRuntime({"main": [Script(lasts=0.0)]}, scheduler=scheduler), NOW, epoch=0)
+    recorder = Recorder(kubelet)
+    subject = simulation.pod(main=[Container("main")], restart_policy="Never")
+    for _ in range(2):
+        kubelet.add_pod(subject)
+        kubelet.settle()
+        scheduler.run_until(scheduler.now() + 1.0, kubelet.settle)
+        kubelet.delete_pod("default/p")
+
+    (told,) = recorder.run().pods
+    assert told.metadata.uid == kubelet.pod("default/p").metadata.uid
+    assert len(recorder.run().times(Target("Pod", "default/p"), "begun")) == 2

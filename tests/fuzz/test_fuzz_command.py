@@ -243,3 +243,20 @@ def test_what_cannot_be_meant_is_refused(folder, arguments, said):
 
     assert said in stderr
     assert lines == []
+
+
+def test_an_error_in_what_draws_is_told_and_leaves_no_file(tmp_path: Path) -> None:
+    broken = "import minikubelet.fuzz.generate as g; g.case = lambda draw: 1 / 0"
+    program = f"{broken}; from minikubelet.cli.main import main; raise SystemExit(main())"
+    process = subprocess.run(
+        [sys.executable, "-c", program, "fuzz", "--examples", "1"],
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+    )
+
+    assert "drawing that example is what failed" in process.stdout
+    assert "Traceback" not in process.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -2,7 +2,8 @@
 
 from job_history import History
 
-from minikubelet.lifecycle.job_facts import JobDeleted, SuspendRequested
+from minikubelet.lifecycle.job_facts import JobDeleted, SetCondition, SuspendRequested
+from minikubelet.lifecycle.job_record import observe_job
 from minikubelet.lifecycle.job_status import job_status, published_job
 
 EPOCH = 1_700_000_000.0
@@ -61,3 +62,25 @@ def test_print_10_a_deleted_job_is_published_with_its_deletion() -> None:
 
     assert (before, after.metadata.deletion_timestamp) == (None, FIVE)
     assert after.metadata.creation_timestamp == ZERO
+
+
+def test_job_13_the_deadline_is_named_in_both_conditions() -> None:
+    status = job_status(History(active_deadline_seconds=5).at(5).record, EPOCH)
+
+    first = status.conditions[0]
+    assert (first.type, first.reason) == ("FailureTarget", "DeadlineExceeded")
+    assert first.message == "Job was active longer than specified deadline"
+
+
+def test_job_27_a_condition_replaces_its_own_kind_alone() -> None:
+    record = History().record
+    for at, (kind, status) in enumerate([("A", "True"), ("B", "True"), ("A", "False")]):
+        record = observe_job(record, SetCondition(kind, status, "Because", ""), float(at))
+
+    assert [(c.type, c.status, c.since) for c in record.conditions] == [("A", "False", 2), ("B", "True", 1)]
+
+
+def test_print_10_a_second_deletion_does_not_change_when_the_first_was() -> None:
+    job = History().run("p1").at(5).tell(JobDeleted()).at(7).tell(JobDeleted())
+
+    assert job.record.deleted_at == 5
