@@ -11,7 +11,7 @@ from io import TextIOWrapper
 from signal import SIGINT, SIGPIPE
 from typing import TextIO
 
-from minikubelet.cli.options import fuzz_options, parser, run_options
+from minikubelet.cli.options import bench_options, fuzz_options, parser, run_options
 
 STOPPED_BY_INTERRUPT = 128 + SIGINT
 STOPPED_BY_PIPE = 128 + SIGPIPE
@@ -47,6 +47,10 @@ def _command(argv: Sequence[str] | None) -> int:
         from minikubelet.cli.fuzz import fuzz
 
         return fuzz(fuzz_options(given))
+    if given.command == "bench":
+        from minikubelet.cli.bench import bench
+
+        return bench(bench_options(given))
 
     color = not given.no_color and wants_color(sys.stdout)
     if given.command == "explain":

@@ -65,6 +65,20 @@ class FuzzOptions:
     list: bool = False
 
 
+@attrs.frozen
+class BenchOptions:
+    """`minikubelet bench`."""
+
+    quick: bool = False
+    peers: str = "auto"
+    "Names with commas between them, or `none`, or `auto`: those that are installed."
+    only: tuple[str, ...] = ()
+    "Metrics, or beginnings of their names; none: all."
+    rounds: int | None = None
+    json: str | None = None
+    plot: str | None = None
+
+
 RUN_EPILOG = """\
 exit code:
   0      all pods Succeeded, all Jobs Complete
@@ -92,6 +106,7 @@ def parser() -> argparse.ArgumentParser:
     _add_validate(commands)
     _add_explain(commands)
     _add_fuzz(commands)
+    _add_bench(commands)
     return top
 
 
@@ -370,6 +385,59 @@ def fuzz_options(given: argparse.Namespace) -> FuzzOptions:
         output=given.output,
         coverage=given.coverage,
         list=given.list,
+    )
+
+
+BENCH_EPILOG = """\
+Each figure stands beside the least code that could do the same (floors, in C and in Python) and beside the
+other supervisors that are installed. Whatever else the machine does is in the figures: compare within one
+run. benchmarks/BENCHMARKS.md has the last full table.
+
+exit code:
+  0      measured
+  1      something could not be measured of minikubelet itself
+  2      invalid options; nothing was measured
+  128+n  stopped by signal n; nothing is left running
+"""
+
+
+def _add_bench(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    bench = commands.add_parser(
+        "bench",
+        help="measure what supervision costs here, beside other supervisors",
+        description="Measures start, restart, stop, memory, idling, probes and logs of containers on this "
+        "machine, interleaved and repeated, with medians and ranges.",
+        epilog=BENCH_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    bench.add_argument("--quick", action="store_true", help="about a minute: 100 containers at most")
+    bench.add_argument(
+        "--peers",
+        default="auto",
+        metavar="LIST",
+        help="other supervisors, names with commas; none; or auto, all that are on PATH (default)",
+    )
+    bench.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="METRIC",
+        help="measure that alone (stop-100), or all that begins so (log); may be repeated",
+    )
+    bench.add_argument("--rounds", type=few, metavar="N", help="at most so many of each measurement")
+    bench.add_argument("--json", metavar="FILE", help="write there, too, all samples as JSON")
+    bench.add_argument("--plot", metavar="FILE", help="draw there, an SVG or a PNG; needs matplotlib")
+
+
+def bench_options(given: argparse.Namespace) -> BenchOptions:
+    return BenchOptions(
+        quick=given.quick,
+        peers=given.peers,
+        only=tuple(given.only),
+        rounds=given.rounds,
+        json=given.json,
+        plot=given.plot,
     )
 
 

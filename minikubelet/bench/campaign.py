@@ -1,0 +1,178 @@
+"""Rounds: every subject once, then all of them again, so that whatever else the machine does meets all alike.
+
+The order is rotated from round to round. A subject that is slow at something is asked less often, one that
+fails is not asked again, and both can be seen in the result.
+"""
+
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import attrs
+
+from minikubelet.bench.metrics import METRICS, Metric, Samples, rss_each
+from minikubelet.bench.peers import PEERS, Peer, missing_programs
+from minikubelet.bench.scenarios import SCENARIOS, Life, Scenario, Start
+from minikubelet.bench.subjects import FLOORS, FloorC, Minikubelet, MinikubeletPods, Subject
+from minikubelet.bench.supervised import Failed
+from minikubelet.bench.tools import Tools
+
+SLOW = 20
+"Seconds that one subject may take of one scenario; then it gets no more rounds of it."
+
+PATIENT_OF_OURS = 3
+"So many times as long for minikubelet itself, whose figures are what this is about."
+
+
+@attrs.frozen
+class Plan:
+    """What is asked for."""
+
+    quick: bool = False
+    peers: Sequence[str] | None = None
+    "By name; None: all that are installed."
+    only: Sequence[str] = ()
+    "Beginnings of the keys of metrics; none: all."
+    rounds: int | None = None
+    "Of each scenario; None: as many as each has by itself."
+
+    def wants(self, metric: str) -> bool:
+        return not self.only or any(metric == one or metric.startswith(one + "-") for one in self.only)
+
+    def wanted_of(self, metrics: Sequence[Metric]) -> list[Metric]:
+        return [metric for metric in metrics if self.wants(metric.key)]
+
+    def rounds_of(self, scenario: Scenario) -> int:
+        if not any(map(self.wants, scenario.metrics)):
+            return 0
+        rounds = scenario.quick_rounds if self.quick else scenario.rounds
+        return min(rounds, self.rounds) if self.rounds is not None else rounds
+
+
+@attrs.frozen
+class Result:
+    """What came of it."""
+
+    plan: Plan
+    samples: Samples
+    subjects: Sequence[Subject]
+    versions: Mapping[str, str]
+    missing: Mapping[str, str]
+    "Peers that were not measured, and why."
+    failures: Sequence[str]
+    notes: Sequence[str]
+    machine: Mapping[str, object]
+    seconds: float
+
+
+Tell = Callable[[float, str], None]
+"""Progress: how much of it is done, from 0 to 1, and what comes now."""
+
+
+def measure(plan: Plan, tools: Tools, tell: Tell) -> Result:
+    """Take all the figures. An interrupt ends it with nothing left behind."""
+    began, machine = time.monotonic(), machine_facts()
+    subjects, missing = _subjects(plan, tools)
+    taken: dict[str, dict[str, list[float]]] = {}
+    failures: list[str] = []
+    scenarios = [(scenario, rounds) for scenario in SCENARIOS if (rounds := plan.rounds_of(scenario))]
+    subjects = [subject for subject in subjects if _is_ready(subject, failures)]
+    asked = [
+        (scenario, number, subject)
+        for scenario, rounds in scenarios
+        for number in range(rounds)
+        for subject in _rotated([one for one in subjects if _can(scenario, one)], number)
+    ]
+    spent: dict[tuple[Scenario, str], float] = {}
+    for place, (scenario, number, subject) in enumerate(asked):
+        key = (scenario, subject.name)
+        if spent.get(key, 0) > SLOW * (PATIENT_OF_OURS if subject.kind == "ours" else 1):
+            continue
+        tell(place / len(asked), f"{scenario.title}: {subject.name}, round {number + 1}")
+        since = time.monotonic()
+        try:
+            figures = scenario.measure(subject)
+        except Failed as failure:
+            failures.append(f"{scenario.title}: {subject.name}: {failure}")
+            spent[key] = float("inf")
+            continue
+        spent[key] = spent.get(key, 0) + time.monotonic() - since
+        for metric, values in figures.items():
+            if plan.wants(metric):
+                taken.setdefault(metric, {}).setdefault(subject.name, []).extend(values)
+    if plan.wants("rss-each") and (each := rss_each(taken)):
+        taken["rss-each"] = each
+    return Result(
+        plan=plan,
+        samples={metric.key: taken[metric.key] for metric in METRICS if metric.key in taken},
+        subjects=subjects,
+        versions={subject.name: subject.version() for subject in subjects},
+        missing=missing,
+        failures=failures,
+        notes=tools.notes,
+        machine=machine,
+        seconds=time.monotonic() - began,
+    )
+
+
+def _subjects(plan: Plan, tools: Tools) -> tuple[list[Subject], dict[str, str]]:
+    floors = [floor for floor in FLOORS if floor is not FloorC or tools.floor]
+    wanted: Sequence[type[Peer]] = PEERS
+    if plan.peers is not None:
+        wanted = [peer for peer in PEERS if peer.name in plan.peers]
+    missing = {
+        peer.name: f"no {', '.join(programs)} on PATH ({peer.get})"
+        for peer in wanted
+        if (programs := missing_programs(peer))
+    }
+    peers = [peer for peer in wanted if peer.name not in missing]
+    kinds: list[type[Subject]] = [Minikubelet, MinikubeletPods, *floors, *peers]
+    return [kind(tools) for kind in kinds], missing
+
+
+def _is_ready(subject: Subject, failures: list[str]) -> bool:
+    """Started once before anything is timed: files are read, bytecode is written."""
+    try:
+        subject.prepare()
+        first = Start(1, rounds=1)
+        if first.applies_to(subject):
+            first.measure(subject)
+    except Failed as failure:
+        failures.append(f"{subject.name}: {failure}")
+        return False
+    return True
+
+
+def _can(scenario: Scenario, subject: Subject) -> bool:
+    if not scenario.applies_to(subject):
+        return False
+    if isinstance(scenario, Life | Start) and not subject.tools.is_child_compiled:
+        return scenario.number <= 100  # a Python process for each
+    return True
+
+
+def _rotated(subjects: Sequence[Subject], number: int) -> list[Subject]:
+    start = number * 5 % max(1, len(subjects))
+    return [*subjects[start:], *subjects[:start]]
+
+
+def machine_facts() -> dict[str, object]:
+    model = ""
+    try:
+        with open("/proc/cpuinfo") as lines:
+            model = next(
+                (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), ""
+            )
+    except OSError:
+        pass
+    return {
+        "cores": len(os.sched_getaffinity(0)),
+        "processor": model,
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "kernel": platform.release(),
+        "python": sys.version.split()[0],
+        "load": round(os.getloadavg()[0], 2),
+        "user": "root" if os.geteuid() == 0 else "ordinary",
+    }

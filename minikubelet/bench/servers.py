@@ -1,0 +1,93 @@
+"""Who answers the probes: one process, sequential, told apart from the supervisor's own work."""
+
+import mmap
+import socket
+import struct
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from threading import Thread
+
+import attrs
+
+_COUNTER = struct.Struct("Q")
+_HTTP_ANSWER = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 15\r\n"
+    b'Date: Thu, 01 Jan 2026 00:00:00 GMT\r\nConnection: close\r\n\r\n{"status":"ok"}'
+)
+
+
+@attrs.frozen
+class Servers:
+    listeners: Mapping[str, socket.socket]
+    "By kind of probe."
+    counters: mmap.mmap
+    "One for each kind, shared with the process that serves."
+
+    @property
+    def ports(self) -> Mapping[str, int]:
+        return {kind: listener.getsockname()[1] for kind, listener in self.listeners.items()}
+
+    def answered(self) -> int:
+        """Connections until now."""
+        return sum(value for (value,) in _COUNTER.iter_unpack(self.counters[:]))
+
+    def serve(self) -> None:
+        """For ever."""
+        threads = [
+            Thread(target=self._serve, args=(kind, number * _COUNTER.size))
+            for number, kind in enumerate(self.listeners)
+        ]
+        for thread in threads:
+            thread.start()
+        threads[0].join()
+
+    def _serve(self, kind: str, place: int) -> None:
+        served = 0
+        while True:
+            connection, _ = self.listeners[kind].accept()
+            served += 1
+            _COUNTER.pack_into(self.counters, place, served)
+            with connection:
+                try:
+                    _ANSWERS[kind](connection)
+                except OSError:
+                    pass
+
+
+@contextmanager
+def serve_probes() -> Iterator[Servers]:
+    """Sockets to be served by a process that is forked within the block."""
+    listeners = {kind: socket.create_server(("127.0.0.1", 0), backlog=1024) for kind in _ANSWERS}
+    try:
+        yield Servers(listeners, mmap.mmap(-1, _COUNTER.size * len(listeners)))
+    finally:
+        for listener in listeners.values():
+            listener.close()
+
+
+def _answer_http(connection: socket.socket) -> None:
+    if connection.recv(4096):
+        connection.sendall(_HTTP_ANSWER)
+
+
+def _answer_tcp(connection: socket.socket) -> None:
+    connection.recv(1)
+
+
+def _answer_grpc(connection: socket.socket) -> None:
+    from h2.config import H2Configuration
+    from h2.connection import H2Connection
+    from h2.events import StreamEnded
+
+    http = H2Connection(H2Configuration(client_side=False))
+    http.initiate_connection()
+    while data := connection.recv(4096):
+        for event in http.receive_data(data):
+            if isinstance(event, StreamEnded):
+                http.send_headers(event.stream_id, [(":status", "200"), ("content-type", "application/grpc")])
+                http.send_data(event.stream_id, b"\0\0\0\0\2\x08\x01")  # a HealthCheckResponse: SERVING
+                http.send_headers(event.stream_id, [("grpc-status", "0")], end_stream=True)
+        connection.sendall(http.data_to_send())
+
+
+_ANSWERS = {"httpGet": _answer_http, "tcpSocket": _answer_tcp, "grpc": _answer_grpc}
