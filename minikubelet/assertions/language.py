@@ -121,6 +121,7 @@ REASONS = frozenset(
         "JobAlreadyActive",
         "Killing",
         "LifecycleHTTPFallback",
+        "LogIncomplete",
         "MaxFailedIndexesExceeded",
         "MissSchedule",
         "MissingJob",

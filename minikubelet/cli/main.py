@@ -17,6 +17,10 @@ STOPPED_BY_INTERRUPT = 128 + SIGINT
 STOPPED_BY_PIPE = 128 + SIGPIPE
 
 
+class CannotStart(Exception):
+    """There is no room for a run: no directory, no descriptor, no process, no thread."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code; usage errors are 2, as argparse has it."""
     _open_standard_streams()
@@ -26,6 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return code
     except SystemExit as end:  # --help, --version, usage errors
         return end.code if isinstance(end.code, int) else 2
+    except CannotStart as error:
+        sys.stderr.write(f"minikubelet: cannot start: {error}\n")
+        return 1
     except KeyboardInterrupt:  # before anything was started; later the run command sees to it
         return STOPPED_BY_INTERRUPT
     except BrokenPipeError:  # what is still buffered must not complain again at exit

@@ -20,13 +20,14 @@ from minikubelet.api.errors import FieldError, ManifestError
 from minikubelet.api.manifest import Manifest, load
 from minikubelet.api.pod import Pod
 from minikubelet.cli.files import EventsFile, try_status_file, write_status_file
-from minikubelet.cli.main import wants_color
+from minikubelet.cli.main import CannotStart, wants_color
 from minikubelet.cli.options import RunOptions
 from minikubelet.cli.screen import JsonScreen, Look, Screen, TextScreen
 from minikubelet.cli.summary import (
     INVALID,
     SUCCEEDED,
     Ending,
+    lost_logs_lines,
     signal_name,
     unfinished_lines,
 )
@@ -220,19 +221,23 @@ class Run:
         self.manifest = manifest
         self.ending = Ending()
         self.stops = StopRequests()
+        self._output_failed = False
         self.screen = self.new_screen()
         self.events_file = events_file
-        self.runtime = LocalRuntime(
-            images=images,
-            configs=Configs.of(manifest, files=options.files, notice=self.screen.notice),
-            log_dir=options.log_dir,
-            env_from_host=options.env_from_host,
-            isolation=isolation_for(manifest, options.isolation),
-            discovery=discovery_of(manifest),
-            pod_pids_limit=options.pod_pids_limit,
-            output=self.output,
-            notice=self.screen.notice,
-        )
+        try:
+            self.runtime = LocalRuntime(
+                images=images,
+                configs=Configs.of(manifest, files=options.files, notice=self.screen.notice),
+                log_dir=options.log_dir,
+                env_from_host=options.env_from_host,
+                isolation=isolation_for(manifest, options.isolation),
+                discovery=discovery_of(manifest),
+                pod_pids_limit=options.pod_pids_limit,
+                output=self.output,
+                notice=self.screen.notice,
+            )
+        except (OSError, RuntimeError) as error:  # RuntimeError: no room for a thread
+            raise CannotStart(str(error)) from error
         self.violations: Sequence[Violation] = ()
         self.verdict: Sequence[str] = ()
         "What there is to say about the invariants; nothing if all is well and nobody asked."
@@ -256,7 +261,7 @@ class Run:
     def new_screen(self) -> Screen:
         options = self.options
         if options.output == "json":
-            return JsonScreen(STDOUT, hung_up=self.stops.hung_up)
+            return JsonScreen(STDOUT, hung_up=self.stops.hung_up, failed=self._fail, wall=self._wall)
         terminal = os.isatty(STDOUT) and os.environ.get("TERM") != "dumb"
         metas = [pod.obj.metadata for pod in self.manifest.pods]
         metas += [job.obj.metadata for job in self.manifest.jobs]
@@ -267,7 +272,14 @@ class Run:
             timestamps=options.timestamps,
             namespaces=len({meta.namespace for meta in metas}) > 1,
         )
-        return TextScreen(STDOUT, look, hung_up=self.stops.hung_up)
+        return TextScreen(STDOUT, look, hung_up=self.stops.hung_up, failed=self._fail, wall=self._wall)
+
+    def _wall(self) -> float:
+        return self.kubelet.wall()
+
+    def _fail(self) -> None:
+        """Standard output cannot be written (a full disk): no reason to end the run, but to say so."""
+        self._output_failed = True
 
     def output(self, pod: Pod, container: str, attempt: int, stream: str, chunk: bytes) -> None:
         """A container wrote something."""
@@ -325,7 +337,7 @@ class Run:
             return
         self.ending = Ending(timed_out=True)
         self.screen.notice(f"timeout: {seconds:g} s are over, stopping")
-        for line in unfinished_lines(self.kubelet.pods(), self.kubelet.jobs(), time.time()):
+        for line in unfinished_lines(self.kubelet.pods(), self.kubelet.jobs(), self.kubelet.wall()):
             self.screen.notice(line)
         self.kubelet.delete_all(self.options.grace_period)
 
@@ -355,7 +367,12 @@ class Run:
     def _finish(self) -> None:
         pods = [*self.kubelet.removed_pods, *self.kubelet.pods()]
         jobs = [*self.kubelet.removed_jobs, *self.kubelet.jobs()]
-        self.ending = attrs.evolve(self.ending, has_failed=self.kubelet.has_failed)
+        self.ending = attrs.evolve(
+            self.ending,
+            has_failed=self.kubelet.has_failed,
+            files_failed=bool(self.runtime.lost_logs and self.options.log_dir),
+            lost_logs=self.runtime.lost_logs,
+        )
         if self.options.status_file:
             try:
                 write_status_file(self.options.status_file, [*pods, *jobs, *self.kubelet.cron_jobs()])
@@ -371,7 +388,9 @@ class Run:
             self._judge()
             self.screen.finish(pods, jobs, self.ending, self.kubelet.cron_jobs())
             self.screen.writer.close()
-            for line in self.verdict:
+            if self._output_failed:
+                self.ending = attrs.evolve(self.ending, files_failed=True)
+            for line in (*lost_logs_lines(self.ending), *self.verdict):
                 tell_stderr(line)
         except KeyboardInterrupt:  # whoever reads us is stuck, and the user has had enough
             if not self.ending.was_cut_short:

@@ -464,6 +464,7 @@ class TextScreen(Screen):
         look: Look,
         *,
         hung_up: Callable[[], None] = lambda: None,
+        failed: Callable[[], None] = lambda: None,
         wall: Callable[[], float] = time.time,
         limit: int = PENDING_LIMIT,
     ) -> None:
@@ -482,7 +483,9 @@ class TextScreen(Screen):
         self._rows: dict[str, tuple[PodRow, str | None]] = {}
         self._block = Block(fd, color=look.color) if look.terminal else None
         frame = self._block.frame if self._block else bytes
-        self.writer = Writer(fd, frame=frame, missing=self._missing, hung_up=hung_up, limit=limit)
+        self.writer = Writer(
+            fd, frame=frame, missing=self._missing, hung_up=hung_up, failed=failed, limit=limit
+        )
 
     # -------------------------------------------------------------------- logs
 
@@ -735,6 +738,7 @@ class JsonScreen(Screen):
         fd: int,
         *,
         hung_up: Callable[[], None] = lambda: None,
+        failed: Callable[[], None] = lambda: None,
         wall: Callable[[], float] = time.time,
         limit: int = PENDING_LIMIT,
     ) -> None:
@@ -743,7 +747,7 @@ class JsonScreen(Screen):
         self._wall = wall
         self._lines = Lines(with_tails=False)
         self._sequence = 0
-        self.writer = Writer(fd, missing=self._missing, hung_up=hung_up, limit=limit)
+        self.writer = Writer(fd, missing=self._missing, hung_up=hung_up, failed=failed, limit=limit)
 
     def log(self, pod: Pod, container: str, attempt: int, stream: str, chunk: bytes) -> None:
         lines = self._lines.add(pod.key, container, attempt, stream, chunk)

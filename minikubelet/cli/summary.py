@@ -43,7 +43,9 @@ class Ending:
     has_failed: bool = False
     "A pod of its own or a Job failed (a Job's pods are judged by the Job: a retry may have helped)."
     files_failed: bool = False
-    "The status or the events file could not be written."
+    "The status or the events file, logs in a `--log-dir` or standard output could not be written."
+    lost_logs: Mapping[str, int] = MappingProxyType({})
+    "Bytes that are not in the logs, by namespace/pod/container."
     violated: bool = False
     "The lifecycle did not keep an invariant: our fault, whatever became of the pods."
 
@@ -248,6 +250,16 @@ def _judged(pod: Pod) -> Iterator[ContainerStatus]:
             yield status
 
 
+def lost_logs_lines(ending: Ending) -> list[str]:
+    """A line for each container, and one for all those that would be too many."""
+    most = sorted(ending.lost_logs.items(), key=lambda item: -item[1])
+    lines = [f"logs: {lost} bytes of {name} could not be written" for name, lost in most[:MOST_FAILURES]]
+    if rest := most[MOST_FAILURES:]:
+        lost = sum(count for _, count in rest)
+        lines.append(f"logs: {lost} bytes of {len(rest)} more containers could not be written")
+    return lines
+
+
 _SHELL_CODES = {126: "a shell's word for: cannot be executed", 127: "a shell's word for: command not found"}
 
 
@@ -332,6 +344,7 @@ def summary_object(
     return {
         "ending": str(ending),
         "exitCode": ending.exit_code,
+        **({"lostLogBytes": dict(ending.lost_logs)} if ending.lost_logs else {}),
         "pods": [
             {
                 "namespace": pod.metadata.namespace,

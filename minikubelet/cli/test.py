@@ -179,7 +179,7 @@ class RecordedRun(Run):
 
     def new_screen(self) -> Screen:
         if self._verbose:
-            return TextScreen(STDERR, Look(timestamps=self.options.timestamps))
+            return TextScreen(STDERR, Look(timestamps=self.options.timestamps), wall=self._wall)
         return SilentScreen()
 
     def output(self, pod: Pod, container: str, attempt: int, stream: str, chunk: bytes) -> None:
@@ -194,7 +194,7 @@ class RecordedRun(Run):
             log = run.logs.get((key, container))
             return log.text.encode(errors="replace").splitlines()[-TAIL_LINES:] if log else []
 
-        lines = [*failure_lines(run.pods, tail), *result_lines(run.pods, run.jobs, time.time())]
+        lines = [*failure_lines(run.pods, tail), *result_lines(run.pods, run.jobs, self.kubelet.wall())]
         return attrs.evolve(
             run,
             ending=str(self.ending),

@@ -25,7 +25,7 @@ class Writer:
     `frame` turns the text that is due into the bytes to write, on the writer's thread: a terminal puts
     its status block under the text there, once per write however many lines there are. `missing` words
     the remark about lost lines. `hung_up` is called once, from the writer's thread, when the reader
-    is gone (EPIPE, EIO); everything after that is discarded silently.
+    is gone (EPIPE, EIO), and `failed` for any other error; everything after that is discarded silently.
     """
 
     def __init__(
@@ -52,10 +52,16 @@ class Writer:
         self._is_poked = False
         self._is_closing = False
         self._is_broken = False
+        self._wants_thread = False
         self._thread = threading.Thread(target=self._run, name="minikubelet-writer", daemon=True)
 
     def start(self) -> None:
-        self._thread.start()
+        """Without room for a thread (RLIMIT_NPROC) text waits until there is, at the latest for `close`."""
+        try:
+            self._thread.start()
+            self._wants_thread = False
+        except RuntimeError:
+            self._wants_thread = True
 
     def write(self, data: bytes, *, droppable: bool = False) -> None:
         """Queue whole lines; droppable ones only while there is room for them in memory."""
@@ -71,6 +77,8 @@ class Writer:
             except OSError:  # no room for the temporary file either
                 self._lost_lines += data.count(b"\n")
             self._changed.notify()
+        if self._wants_thread:
+            self.start()
 
     def poke(self) -> None:
         """Have `frame` called soon even if there is no text."""
@@ -80,8 +88,6 @@ class Writer:
 
     def close(self) -> None:
         """Wait until everything is written or the reader is gone; a KeyboardInterrupt ends the wait."""
-        if self._thread.ident is None:
-            self._thread.start()
         with self._changed:
             try:
                 self._tell_missing()
@@ -89,7 +95,10 @@ class Writer:
                 pass
             self._is_closing = True
             self._changed.notify()
-        self._thread.join()
+        if self._thread.ident is None:
+            self._run()
+        else:
+            self._thread.join()
 
     def _tell_missing(self) -> None:
         if self._lost_lines:

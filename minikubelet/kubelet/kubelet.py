@@ -229,6 +229,11 @@ class Kubelet:
 
     # ------------------------------------------------------------------ what can be read
 
+    def wall(self) -> float:
+        """Seconds since the Unix epoch by the clock as it was when we began, like all that is published: so
+        ages and durations are right whatever becomes of the clock."""
+        return self.epoch + self.runtime.now()
+
     def pod(self, key: str) -> Pod:
         """The Pod with its status at this moment. Raises KeyError."""
         return self._pods[key].published(self.epoch)

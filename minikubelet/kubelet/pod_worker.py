@@ -153,6 +153,8 @@ class PodWorker:
             for cancel in self._under_way.pop(name, {}).values():
                 cancel()
             del self._processes[name]
+            if end.lost_log is not None:
+                self._tell(self.record.pod, Told("LogIncomplete", end.lost_log, "Warning", name))
             self.observe(ContainerExited(name, attempt, end.exit_code, end.reason, end.message))
 
         pod = self.record.pod

@@ -46,6 +46,8 @@ class ContainerExit:
     "Set only where the runtime knows more than the exit code says: `OOMKilled`."
     message: str | None = None
     "The termination message (TMSG-2, TMSG-3)."
+    lost_log: str | None = None
+    "How much of its log could not be written, and why; worth an Event."
 
 
 @attrs.frozen

@@ -26,6 +26,7 @@ from minikubelet.lifecycle.backoff import go_duration
 from minikubelet.lifecycle.facts import ProbeKind
 from minikubelet.runtime.base import HookAnswer, ProbeAnswer
 from minikubelet.runtime.process import CommandResult
+from minikubelet.runtime.spawn import ShortageError
 
 KUBERNETES_VERSION = "1.36"
 "What probes and hooks say they come from: `kube-probe/1.36`."
@@ -38,6 +39,10 @@ MAX_OUTPUT_BYTES = 10 * 1024
 
 MAX_PROBE_ATTEMPTS = 3
 "PROBE-19; `maxProbeRetries` in `prober.go`."
+
+LATE_SECONDS = 1.0
+"""A failure that is noticed so long after the probe's timeout tells of us, not of the container: we have been
+stopped meanwhile (Ctrl-Z, SIGSTOP, a virtual machine that was paused)."""
 
 
 RunExec = Callable[[Sequence[str], float | None], Awaitable[CommandResult]]
@@ -60,8 +65,22 @@ async def perform_probe(
 ) -> ProbeAnswer:
     """Ask once, within `probe.timeout_seconds` seconds altogether (PROBE-21..28).
 
-    All kinds are asked alike. Cancelling it closes the connection.
+    All kinds are asked alike. Cancelling it closes the connection. An attempt that we slept through is
+    made again.
     """
+    import trio
+
+    for _ in range(MAX_PROBE_ATTEMPTS):
+        began = trio.current_time()
+        answer = await _ask_once(kind, probe, container, run_exec)
+        if answer.result != "failure":
+            break
+        if trio.current_time() - began < probe.timeout_seconds + LATE_SECONDS:
+            break
+    return answer
+
+
+async def _ask_once(kind: ProbeKind, probe: Probe, container: Container, run_exec: RunExec) -> ProbeAnswer:
     try:
         if probe.exec is not None:
             return await _probe_exec(probe.exec, probe.timeout_seconds, run_exec)
@@ -72,7 +91,7 @@ async def perform_probe(
         if probe.grpc is not None:
             return await _probe_grpc(probe.grpc, probe.timeout_seconds)
         raise HandlerError("missing probe handler")
-    except HandlerError as error:
+    except (HandlerError, ShortageError) as error:
         return ProbeAnswer("error", str(error))
 
 
@@ -187,7 +206,7 @@ async def _hook_http(action: HTTPGetAction, container: Container) -> HookAnswer:
                 http_fallback=f"request to HTTPS lifecycle hook {url.split('/')[2]} "
                 "got HTTP response, retry with HTTP succeeded"
             )
-    except (HandlerError, http_client.RequestError) as error:
+    except (HandlerError, ShortageError, http_client.RequestError) as error:
         return HookAnswer(f"HTTP lifecycle hook ({action.path}) {_failed(container, str(error))}")
     return HookAnswer()
 

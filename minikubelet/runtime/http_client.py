@@ -25,6 +25,8 @@ import attrs
 import h11
 import trio
 
+from minikubelet.runtime.spawn import SHORTAGES, ShortageError
+
 if TYPE_CHECKING:
     import ssl
 
@@ -287,7 +289,8 @@ class Connection(trio.abc.Stream):
 
 
 async def dial(host: str, port: int) -> Connection:
-    """Connect to the first address of `host` that answers. Raises `DialError`.
+    """Connect to the first address of `host` that answers. Raises `DialError`, and `ShortageError` when we
+    have no descriptor or thread to ask with, so that nothing was learned about the host.
 
     An IP address costs no thread; names are looked up in one, by trio.
     """
@@ -313,6 +316,8 @@ async def _addresses(host: str, port: int) -> list[tuple[int, Any]]:
         found = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except UnicodeError as error:  # not a name that DNS could hold
         raise DialError(f"dial tcp: lookup {host}: no such host") from error
+    except RuntimeError as error:  # no thread for it
+        raise ShortageError(f"lookup {host}: {error}") from error
     except OSError as error:
         unknown = error.errno in (socket.EAI_NONAME, socket.EAI_NODATA)
         reason = "no such host" if unknown else error.strerror
@@ -321,7 +326,12 @@ async def _addresses(host: str, port: int) -> list[tuple[int, Any]]:
 
 
 async def _connect(family: int, address: Any) -> socket.socket:
-    sock = new_socket.get()(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        sock = new_socket.get()(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    except OSError as failed:
+        if failed.errno in SHORTAGES:
+            raise ShortageError(f"socket: {os.strerror(failed.errno).lower()}") from failed
+        raise
     try:
         error = sock.connect_ex(address)
         # Over loopback the answer is there by now; asking again is cheaper than a turn of the event loop.

@@ -61,6 +61,7 @@ from minikubelet.runtime.process import CommandResult, LocalProcess, run_command
 from minikubelet.runtime.reactor import Reactor
 from minikubelet.runtime.reaper import Reaper
 from minikubelet.runtime.security import Security, container_security, wants_id_map
+from minikubelet.runtime.spawn import SHORTAGES
 from minikubelet.runtime.termination_message import DEFAULT_PATH, TerminationMessage
 from minikubelet.runtime.volumes import (
     container_mounts,
@@ -96,7 +97,10 @@ class _PodHome:
 
 
 class LocalRuntime:
-    """`notice` is told in one sentence about whatever could not be kept, such as lost log output."""
+    """`notice` is told in one sentence about whatever could not be kept, such as lost log output.
+
+    Raises `OSError`, or `RuntimeError` for a thread, where there is no room for any of what it needs.
+    """
 
     def __init__(
         self,
@@ -125,7 +129,13 @@ class LocalRuntime:
             self._isolation = attrs.evolve(self._isolation, with_names=discovery.wants_names)
         self._output = output
         self._notice = notice
-        self._guard = Guard(self.run_dir)
+        self.lost_logs: dict[str, int] = {}
+        "By `namespace/pod/container`: bytes of log entries that could not be written."
+        try:
+            self._guard = Guard(self.run_dir)
+        except OSError:
+            rmtree(self.run_dir, ignore_errors=True)
+            raise
         self._reactor = Reactor()
         self._reaper = Reaper(self._reactor)
         self._sandboxes: Sandboxes | None = None
@@ -147,11 +157,13 @@ class LocalRuntime:
             home.directory.mkdir(exist_ok=True)
             for name in pod.spec.all_containers:
                 home.of(name).mkdir(parents=True, exist_ok=True)
+            home.volumes = self._configured(
+                lambda: prepare_volumes(pod, home.directory, self.configs, self.node)
+            )
+            if home.tier.name == "pod" and home.sandbox is None:
+                home.sandbox = self._make_sandbox(pod, home.tier)
         except OSError as error:
-            raise PrepareError(f"{error.filename}: {error.strerror}") from error
-        home.volumes = self._configured(lambda: prepare_volumes(pod, home.directory, self.configs, self.node))
-        if home.tier.name == "pod" and home.sandbox is None:
-            home.sandbox = self._make_sandbox(pod, home.tier)
+            raise PrepareError(_text(error)) from error
         return f"{home.tier.name}: {home.tier.why}" if home.tier.why else None
 
     def _make_sandbox(self, pod: Pod, tier: Tier) -> "Sandbox":
@@ -183,7 +195,10 @@ class LocalRuntime:
             if home.cgroup.ran_out_of_pids:
                 self._notice(f"pod {pod.key} had as many processes as it may, {self._pod_pids_limit}")
             home.cgroup.remove()
-        self._mount_points.release(pod.metadata.uid)
+        try:
+            self._mount_points.release(pod.metadata.uid)
+        except OSError as error:  # they are gone, only the note of them is not
+            self._notice(_text(error))
         try:
             remove_volumes(pod, home.directory)
         except OSError as error:
@@ -193,6 +208,14 @@ class LocalRuntime:
     # ------------------------------------------------------------------ containers
 
     def start_container(
+        self, pod: Pod, container: Container, attempt: int, exited: Callable[[ContainerExit], None]
+    ) -> ContainerProcess:
+        try:
+            return self._start_container(pod, container, attempt, exited)
+        except OSError as error:  # of what belongs to it here: a full disk, a directory that is gone
+            raise StartError("CreateContainerError", _text(error)) from error
+
+    def _start_container(
         self, pod: Pod, container: Container, attempt: int, exited: Callable[[ContainerExit], None]
     ) -> ContainerProcess:
         last_words = self._last_words(pod, container)
@@ -215,7 +238,7 @@ class LocalRuntime:
                 end = ContainerExit(exit_code, reason, last_words.read(exit_code, log.path))
             if cgroup is not None:
                 cgroup.remove()
-            exited(end)
+            exited(attrs.evolve(end, lost_log=self._lost_log(pod, container, log)))
 
         try:
             place = attrs.evolve(place, cgroup=cgroup)
@@ -234,6 +257,9 @@ class LocalRuntime:
             log.close()
             if cgroup is not None:
                 cgroup.remove()
+            if error.errno in SHORTAGES:  # not even the process was made: STATUS-9
+                message = f'cannot start "{argv[0]}": {error.strerror}'
+                raise StartError("CreateContainerError", message) from error
             what = f'exec: "{error.filename}"'
             if str(error.filename).endswith(place.working_dir):  # in a namespace, as seen from outside
                 what = f'chdir to workingDir "{place.working_dir}"'
@@ -385,6 +411,13 @@ class LocalRuntime:
 
         return ContainerLog(directory, attempt, on_loss=self._notice, sink=sink)
 
+    def _lost_log(self, pod: Pod, container: Container, log: ContainerLog) -> str | None:
+        if not log.lost_bytes:
+            return None
+        name = f"{pod.key}/{container.name}"
+        self.lost_logs[name] = self.lost_logs.get(name, 0) + log.lost_bytes
+        return f"{log.lost_bytes} bytes of the log could not be written: {log.trouble}"
+
     # ------------------------------------------------------------------ the loop
 
     async def run(self, settle: Callable[[], None]) -> None:
@@ -405,6 +438,10 @@ class LocalRuntime:
         self._reactor.close()
         rmtree(self.run_dir, ignore_errors=True)
         self._guard.close()
+
+
+def _text(error: OSError) -> str:
+    return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
 
 
 class _Instance:

@@ -117,6 +117,7 @@ class ContainerLog:
         "_torn",
         "lost_bytes",
         "path",
+        "trouble",
     )
 
     def __init__(
@@ -132,6 +133,8 @@ class ContainerLog:
         self.path = log_path(directory, attempt)
         self.lost_bytes = 0
         "Bytes of log entries that were not written."
+        self.trouble = ""
+        "Why not, the last time."
         self._fd = -1
         self._size = 0
         self._encoders: dict[StreamName, CriEncoder] = {}
@@ -205,6 +208,7 @@ class ContainerLog:
     def _lose(self, count: int, error: OSError) -> None:
         if self._losing_since is None:
             self._losing_since = self.lost_bytes
+            self.trouble = error.strerror or str(error)
             self._on_loss(f"{self.path}: {error.strerror}: output is being lost")
         self.lost_bytes += count
 
@@ -233,9 +237,11 @@ class ContainerLog:
             self._open()
         except OSError as error:
             self._lose(0, error)
-        threading.Thread(
-            target=tidy_rotated, name=TIDY_THREAD, args=(self.path, self._max_files), daemon=True
-        ).start()
+        arguments = self.path, self._max_files
+        try:
+            threading.Thread(target=tidy_rotated, name=TIDY_THREAD, args=arguments, daemon=True).start()
+        except RuntimeError:
+            pass  # no room for a thread (RLIMIT_NPROC); the next rotation has more to tidy then
 
 
 class _Second:

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from time import monotonic
 from typing import NamedTuple
 
+from minikubelet.runtime.spawn import SHORTAGES
+
 MARKER = "MINIKUBELET_CONTAINER"
 """Environment variable that every process of a container inherits. Its value is a path of keys joined by
 colons: a command of a container, or a container of a supervisor that itself runs in a container, belongs
@@ -32,17 +34,21 @@ def children_of(pid: int, threads: Iterable[int]) -> list[int]:
 
 
 def descendants(pid: int) -> dict[int, str]:
-    """Pids and start times of all descendants, as far as they hold still."""
+    """Pids and start times of all descendants, as far as they hold still and descriptors last."""
     found: dict[int, str] = {}
     parents = [pid]
     while parents:
         parent = parents.pop()
         try:
             threads = [int(thread) for thread in os.listdir(f"/proc/{parent}/task")]
+            children = [(child, read_stat(child)) for child in children_of(parent, threads)]
         except (FileNotFoundError, ProcessLookupError):
             continue
-        for child in children_of(parent, threads):
-            stat = read_stat(child)
+        except OSError as error:
+            if error.errno in SHORTAGES:
+                break
+            raise
+        for child, stat in children:
             if stat is not None and child not in found:
                 found[child] = stat.started
                 parents.append(child)

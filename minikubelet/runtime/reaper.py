@@ -11,9 +11,10 @@ import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
-from time import monotonic
+from time import monotonic, sleep
 from types import FrameType
 
+from minikubelet.runtime.descriptors import make_room
 from minikubelet.runtime.proc import (
     MARKER,
     children_of,
@@ -26,10 +27,13 @@ from minikubelet.runtime.proc import (
 )
 from minikubelet.runtime.process import ProcessTree
 from minikubelet.runtime.reactor import Reactor
-from minikubelet.runtime.spawn import Spawn, Spawned, SpawnThread, User, close_all, spawn
+from minikubelet.runtime.spawn import SHORTAGES, Spawn, Spawned, SpawnThread, User, close_all, spawn
 
 KILL_TIMEOUT = 5.0
 "Seconds that the end of the supervisor waits for those it killed; only the kernel can hold them longer."
+
+SHORTAGE_PAUSE = 0.01
+"Seconds until orphans are looked for again when descriptors ran out: nobody tells when there are some."
 
 _Handler = Callable[[int, FrameType | None], object] | int | None
 
@@ -125,9 +129,12 @@ class Reaper:
                 read_ends.append(read_end)
                 write_ends.append(write_end)
                 os.set_blocking(read_end, False)
+            make_room(write_ends[-1])
             return self._spawn_thread.run(call), read_ends
-        except BaseException:
+        except BaseException as error:
             close_all(read_ends)
+            if isinstance(error, OSError) and error.errno in SHORTAGES:  # whatever was to be opened
+                error.filename = argv[0]
             raise
         finally:
             close_all(write_ends)
@@ -162,11 +169,20 @@ class Reaper:
 
     def _look(self) -> None:
         self._looking = False
-        self._adopt()
+        has_seen_all = True
+        try:
+            self._adopt()
+        except OSError as error:  # for want of descriptors; those whom we kill give theirs back
+            if error.errno not in SHORTAGES:
+                raise
+            has_seen_all = False
         for tree in tuple(self._dying):
-            if tree.clear():
+            if tree.clear() and has_seen_all:
                 del self._dying[tree]
                 tree.finish()
+        if self._dying and not has_seen_all:
+            sleep(SHORTAGE_PAUSE)
+            os.eventfd_write(self._child_died, 1)
 
     def _adopt(self) -> None:
         """Find our new children. Where one was dead already, its children may have come since."""
@@ -246,7 +262,11 @@ class Orphan:
         self._condemned = False
         self._mortal = True
         self._pidfd = os.pidfd_open(pid)
-        parent = parent_of(pid)
+        try:
+            parent = parent_of(pid)
+        except OSError:  # that was the last descriptor
+            os.close(self._pidfd)
+            raise
         self._fostered = parent != os.getpid()
         "Somebody else reaps it, so its pid may become another's at any time; only the pidfd is sure."
         if self._fostered and parent not in reaper.foster_parents:

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from minikubelet.api.pod import PodSpec
+from minikubelet.runtime.descriptors import give_limit
 from minikubelet.runtime.mounts import MountError, find_tool
 from minikubelet.runtime.security import CAPABILITIES, Security
 from minikubelet.runtime.spawn import Spawned, User
@@ -159,6 +160,7 @@ class Sandboxes:
         finally:
             theirs.close()
             os.close(me)
+        give_limit(pid)
         holder = _Holder(pid, _Channel(ours), words)
         if in_user_namespace and maps_all:
             try:

@@ -14,6 +14,17 @@ from typing import NamedTuple, Protocol
 
 import attrs
 
+from minikubelet.runtime.descriptors import given_limit
+
+SHORTAGES = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE})
+"""What says that this machine, or a limit of ours, has no room for one more process: no fault of the program,
+and perhaps gone the next time."""
+
+
+class ShortageError(Exception):
+    """The machine, or a limit of ours, has no room for what is wanted; the text says of what."""
+
+
 CATCHABLE = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
 "What a child gets back to the defaults, for Python ignores SIGPIPE, and nohup SIGHUP."
 
@@ -65,24 +76,24 @@ def spawn(
     """Start a process in a session of its own, with stdin from /dev/null and default signal handling.
 
     `argv[0]` without a slash is looked for in the PATH of `env`; with one it is relative to `cwd`.
-    Raises `OSError` with the error of execve(2) or chdir(2), `filename` being `argv[0]` or `cwd`.
+    Raises `OSError` with the error of execve(2) or chdir(2), `filename` being `argv[0]` or `cwd`; one of
+    `SHORTAGES` where no process could be made.
 
-    What posix_spawn(3) has no word for (directory, umask, credentials) is set in ourselves around the
-    call, for some microseconds. So our memory is never forked, none of our code runs in the child, and
-    the error of execve is exact. Threads must not count on those three meanwhile.
+    What posix_spawn(3) has no word for (directory, umask, credentials, limits) is set in ourselves around
+    the call, for some microseconds. So our memory is never forked, none of our code runs in the child, and
+    the error of execve is exact. Threads must not count on those meanwhile.
     """
-    actions: list[_SpawnAction] = [
-        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-        (os.POSIX_SPAWN_DUP2, stdout, 1),
-        (os.POSIX_SPAWN_DUP2, stderr, 2),
-    ]
-    actions += [(os.POSIX_SPAWN_CLOSE, fd) for fd in _foreign_fds()]
+    foreign = _foreign_fds()
     here = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.chdir(cwd)
         old_umask = os.umask(umask)
         try:
-            pid = _spawn_as(user, argv, env, actions) if user else _spawn_program(argv, env, actions)
+            with given_limit(stdout, stderr) as outputs:
+                actions: list[_SpawnAction] = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)]
+                actions += [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(outputs, 1)]
+                actions += [(os.POSIX_SPAWN_CLOSE, fd) for fd in foreign]
+                pid = _spawn_as(user, argv, env, actions) if user else _spawn_program(argv, env, actions)
         finally:
             os.umask(old_umask)
             os.fchdir(here)
@@ -149,7 +160,12 @@ def _spawn_as(
 @cache
 def _foreign_fds() -> tuple[int, ...]:
     """Descriptors that we were started with and would hand on; Python's own are never inherited (PEP 446)."""
-    return tuple(fd for fd in map(int, os.listdir("/proc/self/fd")) if fd > 2 and _is_inheritable(fd))
+    inherited = [fd for fd in map(int, os.listdir("/proc/self/fd")) if fd > 2 and _is_inheritable(fd)]
+    limit = os.sysconf("SC_OPEN_MAX")
+    for fd in inherited:
+        if fd >= limit:  # it was lowered since; posix_spawn(3) refuses to close those
+            os.set_inheritable(fd, False)
+    return tuple(fd for fd in inherited if fd < limit)
 
 
 def _is_inheritable(fd: int) -> bool:
