@@ -5,7 +5,7 @@
     floor.py pod POD.yaml         reads a manifest, spawns, then imports trio; neither restarts nor logs
     floor.py sidecar PROGRAM... MARKS    two, with a tag before MARKS; when one ends the other is told
     floor.py spawn COUNT PROGRAM  posix_spawn(3), waitpid(2), one after another; prints microseconds each
-    floor.py probes KIND SECONDS PORT PROGRAM    100 probes a second, all due together; prints CPU seconds each
+    floor.py probes KIND SECONDS PORT PROGRAM    100 each second, all due together; prints CPU seconds each
 
 CONFIG has a service a line: LOG \t PROGRAM \t ARGUMENT...  Log lines get the prefix of the CRI.
 """
