@@ -4,6 +4,7 @@ What a command needs is imported by the command, so that `--help` and the first 
 for what they have no use for.
 """
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -25,19 +26,35 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code; usage errors are 2, as argparse has it."""
     _open_standard_streams()
     try:
-        code = _command(argv)
+        try:
+            code = _command(argv)
+        except SystemExit as end:  # --help, --version, usage errors
+            code = end.code if isinstance(end.code, int) else 2
         sys.stdout.flush()
         return code
-    except SystemExit as end:  # --help, --version, usage errors
-        return end.code if isinstance(end.code, int) else 2
     except CannotStart as error:
         sys.stderr.write(f"minikubelet: cannot start: {error}\n")
         return 1
     except KeyboardInterrupt:  # before anything was started; later the run command sees to it
         return STOPPED_BY_INTERRUPT
-    except BrokenPipeError:  # what is still buffered must not complain again at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    except BrokenPipeError:
+        _forget_output()
         return STOPPED_BY_PIPE
+    except OSError as error:
+        if error.errno not in _FULL or error.filename is not None:
+            raise
+        _forget_output()
+        sys.stderr.write(f"minikubelet: cannot write to standard output: {error.strerror}\n")
+        return 1
+
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+"What write(2) says; an open(2) that fails names the file."
+
+
+def _forget_output() -> None:
+    """What is still buffered must not complain again at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _command(argv: Sequence[str] | None) -> int:

@@ -178,9 +178,12 @@ class StopRequests:
         self.received.append(number)
         self._wake()
 
-    def hung_up(self) -> None:
-        """The reader of our output is gone: what SIGPIPE means to other programs."""
-        self.request(signal.SIGPIPE)
+    def hung_up(self, *, terminal: bool) -> None:
+        """The reader of our output is gone: what SIGPIPE means to others, or for a terminal SIGHUP."""
+        if not terminal:
+            self.request(signal.SIGPIPE)
+        elif signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+            self.request(signal.SIGHUP)
 
     async def each(self, obey: Callable[[int], None]) -> None:
         """Under trio: call `obey` with every signal, those that came before included."""
@@ -260,9 +263,11 @@ class Run:
 
     def new_screen(self) -> Screen:
         options = self.options
+        terminal = os.isatty(STDOUT)
+        hung_up = partial(self.stops.hung_up, terminal=terminal)
         if options.output == "json":
-            return JsonScreen(STDOUT, hung_up=self.stops.hung_up, failed=self._fail, wall=self._wall)
-        terminal = os.isatty(STDOUT) and os.environ.get("TERM") != "dumb"
+            return JsonScreen(STDOUT, hung_up=hung_up, failed=self._fail, wall=self._wall)
+        terminal = terminal and os.environ.get("TERM") != "dumb"
         metas = [pod.obj.metadata for pod in self.manifest.pods]
         metas += [job.obj.metadata for job in self.manifest.jobs]
         metas += [cron_job.obj.metadata for cron_job in self.manifest.cron_jobs]
@@ -272,7 +277,7 @@ class Run:
             timestamps=options.timestamps,
             namespaces=len({meta.namespace for meta in metas}) > 1,
         )
-        return TextScreen(STDOUT, look, hung_up=self.stops.hung_up, failed=self._fail, wall=self._wall)
+        return TextScreen(STDOUT, look, hung_up=hung_up, failed=self._fail, wall=self._wall)
 
     def _wall(self) -> float:
         return self.kubelet.wall()
