@@ -23,6 +23,7 @@ MAY_BE_MISSING: Mapping[str, bool] = {
     "openssl": False,
     "IPv6 on loopback": False,
     "grpcio-health-checking": False,
+    "matplotlib": True,
 }
 "What tests need, and whether this way of running them may lack it."
 

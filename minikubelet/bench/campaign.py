@@ -1,7 +1,7 @@
 """Rounds: every subject once, then all of them again, so that whatever else the machine does meets all alike.
 
-The order is rotated from round to round. A subject that is slow at something is asked less often, one that
-fails is not asked again, and both can be seen in the result.
+The order is rotated from round to round. A subject that is slow at something, or fails, is not asked again,
+and both can be seen in the result.
 """
 
 import os
@@ -14,7 +14,7 @@ import attrs
 
 from minikubelet.bench.metrics import METRICS, Metric, Samples, rss_each
 from minikubelet.bench.peers import PEERS, Peer, missing_programs
-from minikubelet.bench.scenarios import SCENARIOS, Life, Scenario, Start
+from minikubelet.bench.scenarios import FULL, QUICK, Life, Scenario, Start
 from minikubelet.bench.subjects import FLOORS, FloorC, Minikubelet, MinikubeletPods, Subject
 from minikubelet.bench.supervised import Failed
 from minikubelet.bench.tools import Tools
@@ -24,6 +24,9 @@ SLOW = 20
 
 PATIENT_OF_OURS = 3
 "So many times as long for minikubelet itself, whose figures are what this is about."
+
+PYTHON_CHILDREN = 100
+"More at a time would be measured for their own sake, where each is a Python."
 
 
 @attrs.frozen
@@ -44,10 +47,14 @@ class Plan:
     def wanted_of(self, metrics: Sequence[Metric]) -> list[Metric]:
         return [metric for metric in metrics if self.wants(metric.key)]
 
-    def rounds_of(self, scenario: Scenario) -> int:
-        if not any(map(self.wants, scenario.metrics)):
-            return 0
-        rounds = scenario.quick_rounds if self.quick else scenario.rounds
+    def scenarios(self) -> list[Scenario]:
+        """In their order, those that give something that is wanted."""
+        return [one for one in (QUICK if self.quick else FULL) if any(map(self.wants, one.metrics))]
+
+    def rounds_of(self, scenario: Scenario, subject: Subject) -> int:
+        rounds = scenario.rounds_of(subject)
+        if isinstance(scenario, Life | Start) and not subject.tools.is_child_compiled:
+            rounds *= scenario.number <= PYTHON_CHILDREN
         return min(rounds, self.rounds) if self.rounds is not None else rounds
 
 
@@ -77,13 +84,15 @@ def measure(plan: Plan, tools: Tools, tell: Tell) -> Result:
     subjects, missing = _subjects(plan, tools)
     taken: dict[str, dict[str, list[float]]] = {}
     failures: list[str] = []
-    scenarios = [(scenario, rounds) for scenario in SCENARIOS if (rounds := plan.rounds_of(scenario))]
+    scenarios = plan.scenarios()
+    subjects = [one for one in subjects if any(plan.rounds_of(scenario, one) for scenario in scenarios)]
     subjects = [subject for subject in subjects if _is_ready(subject, failures)]
     asked = [
         (scenario, number, subject)
-        for scenario, rounds in scenarios
-        for number in range(rounds)
-        for subject in _rotated([one for one in subjects if _can(scenario, one)], number)
+        for scenario in scenarios
+        for number in range(max((plan.rounds_of(scenario, one) for one in subjects), default=0))
+        for subject in _rotated(subjects, number)
+        if number < plan.rounds_of(scenario, subject)
     ]
     spent: dict[tuple[Scenario, str], float] = {}
     for place, (scenario, number, subject) in enumerate(asked):
@@ -142,14 +151,6 @@ def _is_ready(subject: Subject, failures: list[str]) -> bool:
     except Failed as failure:
         failures.append(f"{subject.name}: {failure}")
         return False
-    return True
-
-
-def _can(scenario: Scenario, subject: Subject) -> bool:
-    if not scenario.applies_to(subject):
-        return False
-    if isinstance(scenario, Life | Start) and not subject.tools.is_child_compiled:
-        return scenario.number <= 100  # a Python process for each
     return True
 
 

@@ -101,6 +101,7 @@ class Honcho(Procfile):
     needs = ("honcho",)
     get = "pip install honcho"
     configuration = "Procfile; captures always; no restarts, no SIGKILL"
+    most = 100
 
     def version(self) -> str:
         return program_version("honcho", "version")
@@ -114,6 +115,7 @@ class Foreman(Procfile):
     needs = ("nf",)
     get = "npm install -g foreman"
     configuration = "Node's: `nf start` of a Procfile; captures always; no restarts, no SIGKILL"
+    most = 100
 
     def version(self) -> str:
         return program_version("nf", "--version")
@@ -150,7 +152,10 @@ class Pm2(Peer):
     most = 100
 
     def version(self) -> str:
-        return ""  # asking would start its daemon
+        """Asking itself would start its daemon."""
+        program = Path(shutil.which("pm2-runtime") or "").resolve()
+        package = program.parent.parent / "package.json"
+        return str(json.loads(package.read_text())["version"]) if package.exists() else ""
 
     def environment(self, folder: Path) -> Mapping[str, str]:
         return {
@@ -193,6 +198,10 @@ class Pm2(Peer):
 
 class Scanner(Peer):
     """s6, runit and daemontools: a process watches a directory of directories, each with a run script."""
+
+    def version(self) -> str:
+        """None of them tells."""
+        return program_version("dpkg-query", "--show", self.name)
 
     def write(self, folder: Path, services: Sequence[Service], *, grace: int, logs: bool) -> list[str]:
         for service in services:
@@ -295,6 +304,12 @@ class Podman(Peer):
     configuration = "kube play of one Pod; runc, vfs, hostNetwork, k8s-file logs; captures always"
     most = 10
     IMAGE = "localhost/minikubelet-bench:1"
+    CONF = """\
+[containers]
+default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]  # as root without CAP_SYS_RESOURCE may ask
+[engine]
+lock_type = "file"  # in its own directory, not in one of the machine
+"""
 
     def version(self) -> str:
         return program_version("podman", "--version")
@@ -302,7 +317,11 @@ class Podman(Peer):
     def child(self) -> Sequence[str]:
         return ("/child",)
 
+    def environment(self, folder: Path) -> Mapping[str, str]:
+        return {"CONTAINERS_CONF": str(self.tools.folder / "containers.conf")}
+
     def prepare(self) -> None:
+        (self.tools.folder / "containers.conf").write_text(self.CONF)
         if not self.tools.is_child_compiled:
             raise Failed("its image needs a compiled child")
         image = self.tools.folder / "image.tar"
@@ -358,7 +377,13 @@ class Podman(Peer):
         return ["podman", *(f"--{option}={value}" for option, value in options.items())]
 
     def _podman(self, *arguments: str) -> None:
-        done = subprocess.run([*self._command(), *arguments], capture_output=True, text=True, timeout=120)
+        done = subprocess.run(
+            [*self._command(), *arguments],
+            env={**os.environ, **self.environment(self.tools.folder)},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
         if done.returncode:
             raise Failed(f"podman {arguments[0]}: {done.stderr.strip()[-200:]}")
 

@@ -48,7 +48,10 @@ SETTLE = 1.3
 "Seconds until what a start leaves to be done is done; some peers delay the restart of who lived for less."
 
 PATIENCE = 100
-"Seconds until a start or a stop is given up."
+"Seconds until a start is given up."
+
+STOP_PATIENCE = 30
+"Seconds until a stop is."
 
 _numbers = count()
 
@@ -57,9 +60,17 @@ class Scenario:
     title: str
     metrics: Sequence[str]
     rounds: int
-    "In a full run."
-    quick_rounds = 0
-    "In a quick one; 0: it is left out."
+    "Of minikubelet and the floors."
+    peer_rounds: int
+    "Of each peer."
+
+    def __init__(self, rounds: int, peer_rounds: int = 0) -> None:
+        self.rounds, self.peer_rounds = rounds, peer_rounds
+
+    def rounds_of(self, subject: Subject) -> int:
+        if not self.applies_to(subject):
+            return 0
+        return self.peer_rounds if subject.kind == "peer" else self.rounds
 
     def applies_to(self, subject: Subject) -> bool:
         raise NotImplementedError
@@ -115,9 +126,9 @@ def started(run: Supervised, number: int) -> Figures:
 class Start(Scenario):
     """So many containers are started, and killed."""
 
-    def __init__(self, number: int, rounds: int, quick_rounds: int = 0) -> None:
+    def __init__(self, number: int, rounds: int, peer_rounds: int = 0) -> None:
+        super().__init__(rounds, peer_rounds)
         self.number = number
-        self.rounds, self.quick_rounds = rounds, quick_rounds
         self.title = f"start of {number:,}"
         self.metrics = ("cold" if number == 1 else f"start-{number}",)
 
@@ -136,12 +147,12 @@ class Start(Scenario):
 class Life(Scenario):
     """So many containers are started, idle for a while, exit, one here and one there, and are stopped."""
 
-    RESTARTED = 5
+    RESTARTED: ClassVar[int] = 4
 
-    def __init__(self, number: int, rounds: int, quick_rounds: int = 0, *, idle: float = 0) -> None:
+    def __init__(self, number: int, rounds: int, peer_rounds: int = 0, *, idle: float = 0) -> None:
         """`idle` is the length of the window, in seconds; 0: none."""
+        super().__init__(rounds, peer_rounds)
         self.number, self.idle = number, idle
-        self.rounds, self.quick_rounds = rounds, quick_rounds
         self.title = f"life of {number:,}"
         self.metrics = [
             f"restart-{number - 1}",
@@ -177,7 +188,7 @@ class Life(Scenario):
                     figures[f"restart-{n - 1}"] = self._restarts(run)
                 since = time.monotonic_ns()
                 subject.stop(run)
-                figures[f"stop-{n}"] = [run.wait_until_gone(since, seconds=PATIENCE)]
+                figures[f"stop-{n}"] = [run.wait_until_gone(since, seconds=STOP_PATIENCE)]
                 return figures
 
     def _idle(self, own: Sequence[int]) -> Figures:
@@ -224,12 +235,12 @@ class Ignore(Scenario):
 
     title = "20 that ignore SIGTERM"
     metrics = ("ignore",)
-    rounds, quick_rounds = 2, 1
     NUMBER: ClassVar[int] = 20
     GRACE: ClassVar[int] = 2
 
     def applies_to(self, subject: Subject) -> bool:
-        return subject.kills and subject.most >= self.NUMBER
+        enough = subject.kills and subject.most >= self.NUMBER
+        return enough and not isinstance(subject, MinikubeletPods)
 
     def measure(self, subject: Subject) -> Figures:
         with folder_of(subject) as folder:
@@ -239,7 +250,7 @@ class Ignore(Scenario):
                 time.sleep(SETTLE)
                 since = time.monotonic_ns()
                 subject.stop(run)
-                taken = run.wait_until_gone(since, seconds=PATIENCE) / 1000
+                taken = run.wait_until_gone(since, seconds=STOP_PATIENCE) / 1000
                 if not run.marks.of("i"):
                     raise Failed("nobody was sent SIGTERM")
                 return {"ignore": [taken - self.GRACE]}
@@ -253,7 +264,6 @@ class Sidecar(Scenario):
 
     title = "main's exit to the sidecar's SIGTERM"
     metrics = ("sidecar",)
-    rounds, quick_rounds = 4, 2
     PODS: ClassVar[int] = 5
 
     def applies_to(self, subject: Subject) -> bool:
@@ -298,7 +308,6 @@ class InitChain(Scenario):
 
     title = "three init containers"
     metrics = ("init",)
-    rounds, quick_rounds = 5, 2
 
     def applies_to(self, subject: Subject) -> bool:
         return type(subject) is Minikubelet
@@ -318,12 +327,12 @@ class Probes(Scenario):
     """A hundred containers with a readiness probe each."""
 
     NUMBER: ClassVar[int] = 100
-    WINDOW: ClassVar[float] = 5.0
+    WINDOW: ClassVar[float] = 4.0
     "Seconds."
 
-    def __init__(self, kind: str, rounds: int, quick_rounds: int = 0) -> None:
+    def __init__(self, kind: str, rounds: int) -> None:
+        super().__init__(rounds)
         self.kind = kind
-        self.rounds, self.quick_rounds = rounds, quick_rounds
         self.title = f"{kind} probes"
         self.metrics = (f"probe-{kind}", f"probed-{kind}")
 
@@ -390,18 +399,18 @@ def output_of(argv: Sequence[str], environment: Mapping[str, str] | None = None)
 
 
 class Log(Scenario):
-    """A container that writes as fast as it may for a second."""
+    """A container that writes as fast as it may."""
 
-    MILLISECONDS: ClassVar[int] = 1000
     MOST: ClassVar[int] = 1_000_000_000
     "Bytes."
     EXACT: ClassVar[int] = 20_000_000
     "Bytes of which a log that is rotated still keeps every one."
     LINE: ClassVar[bytes] = (b"0123456789abcdefghijklmnopqrstuvwxyz" * 3)[:99] + b"\n"
 
-    def __init__(self, name: str, write_size: int, rounds: int, quick_rounds: int) -> None:
+    def __init__(self, name: str, write_size: int, rounds: int, peer_rounds: int, *, seconds: float) -> None:
+        super().__init__(rounds, peer_rounds)
         self.write_size = write_size
-        self.rounds, self.quick_rounds = rounds, quick_rounds
+        self.milliseconds = round(seconds * 1000)
         self.title = f"log, writes of {write_size:,} bytes"
         self.metrics = (f"log-{name}", f"log-{name}-cpu")
 
@@ -416,7 +425,7 @@ class Log(Scenario):
 
     def _run(self, subject: Subject, most: int, *, verify: bool) -> tuple[float, float]:
         with folder_of(subject) as folder:
-            services = services_of(subject, folder, "spew", 1, self.write_size, self.MILLISECONDS, most)
+            services = services_of(subject, folder, "spew", 1, self.write_size, self.milliseconds, most)
             with run_of(subject, services, folder, logs=True) as run:
                 started(run, 1)
                 time.sleep(SETTLE)
@@ -465,10 +474,10 @@ class Log(Scenario):
 class Program(Scenario):
     """Something that one program measures by itself and prints."""
 
-    def __init__(self, metric: str, rounds: int, quick_rounds: int, *pure: str) -> None:
+    def __init__(self, metric: str, rounds: int, *pure: str) -> None:
+        super().__init__(rounds)
         self.title = self.metric = metric
         self.metrics = (metric,)
-        self.rounds, self.quick_rounds = rounds, quick_rounds
         self.pure = pure
 
     def applies_to(self, subject: Subject) -> bool:
@@ -489,20 +498,37 @@ class Program(Scenario):
         return {self.metric: [float(output_of(argv, subject.environment(subject.tools.folder)))]}
 
 
-SCENARIOS: Sequence[Scenario] = (
-    Start(1, rounds=7, quick_rounds=3),
-    Life(1, rounds=5, quick_rounds=2),
-    Start(10, rounds=3),
-    Life(100, rounds=3, quick_rounds=1, idle=6),
-    Sidecar(),
-    InitChain(),
-    Log("100", 100, rounds=4, quick_rounds=1),
-    Log("64k", 65500, rounds=4, quick_rounds=1),
-    *(Probes(kind, rounds=2, quick_rounds=int(kind == "httpGet")) for kind in PROBE_KINDS),
-    Ignore(),
-    Life(1000, rounds=3, idle=20),
-    Program("spawn", 5, 2, "spawn"),
-    Program("core-3", 3, 2, "core", "3"),
-    Program("core-30", 3, 0, "core", "30"),
-    Program("simulation", 3, 1, "simulation"),
+FULL: Sequence[Scenario] = (
+    Start(1, 7, 4),
+    Start(10, 2, 1),
+    Life(1, 3, 2),
+    Life(100, 2, 1, idle=5),
+    Life(1000, 2, 1, idle=10),
+    Sidecar(4),
+    InitChain(5),
+    Ignore(2, 1),
+    *(Probes(kind, 2) for kind in PROBE_KINDS),
+    Log("100", 100, 3, 2, seconds=1),
+    Log("64k", 65500, 3, 2, seconds=1),
+    Program("spawn", 5, "spawn"),
+    Program("core-3", 3, "core", "3"),
+    Program("core-30", 3, "core", "30"),
+    Program("simulation", 3, "simulation"),
 )
+"A quarter of an hour on a quiet machine with all the peers."
+
+QUICK: Sequence[Scenario] = (
+    Start(1, 3, 1),
+    Life(1, 1),
+    Life(100, 1, 1),
+    Sidecar(1),
+    InitChain(2),
+    Ignore(1),
+    Probes("httpGet", 1),
+    Log("100", 100, 1, 1, seconds=0.5),
+    Log("64k", 65500, 1, 0, seconds=0.5),
+    Program("spawn", 1, "spawn"),
+    Program("core-3", 1, "core", "3"),
+    Program("simulation", 1, "simulation", "100"),
+)
+"A minute, and as much again with all the peers."

@@ -425,7 +425,7 @@ def _add_bench(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         metavar="METRIC",
         help="measure that alone (stop-100), or all that begins so (log); may be repeated",
     )
-    bench.add_argument("--rounds", type=few, metavar="N", help="at most so many of each measurement")
+    bench.add_argument("--rounds", type=positive, metavar="N", help="at most so many of each measurement")
     bench.add_argument("--json", metavar="FILE", help="write there, too, all samples as JSON")
     bench.add_argument("--plot", metavar="FILE", help="draw there, an SVG or a PNG; needs matplotlib")
 
@@ -507,7 +507,7 @@ def natural(text: str) -> int:
 
 
 def positive(text: str) -> int:
-    """A number of examples, one at least."""
+    """A number of examples or rounds, one at least."""
     if not re.fullmatch(r"[1-9]\d{0,14}", text, re.ASCII):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
     return int(text)

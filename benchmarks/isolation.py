@@ -1,6 +1,6 @@
 """What does isolation cost a container? Milliseconds over a plain process, by tier.
 
-    python -m benchmarks.bench_isolation [ROUNDS]
+    python -m benchmarks.isolation [ROUNDS]
 
 Each round starts /bin/true once in every tier, in turn, so that whatever else the machine does meets all
 alike. "Started" is the time until execve(2) has succeeded, "ended" that until the process is gone. What a
