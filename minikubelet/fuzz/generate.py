@@ -165,7 +165,7 @@ def pod_spec(draw: Draw, has: Swarm, restart_policies: Sequence[str], prefix: st
     mains = [container(draw, has, f"{prefix}main{n}") for n in some(draw, 1, 3 if has.siblings else 1)]
     fields: dict[str, Any] = {}
     if has.odd_fields:
-        if one_in(draw, 4):
+        if one_in(draw, 2):
             fields["active_deadline_seconds"] = draw.integer(1, 20)
         if one_in(draw, 3):
             gates = ("example.com/a", "example.com/b")[: draw.integer(1, 2)]
@@ -192,7 +192,7 @@ def container(draw: Draw, has: Swarm, name: str, *, is_sidecar: bool = False) ->
     """A main container, or a sidecar."""
     fields: dict[str, Any] = {"restart_policy": "Always"} if is_sidecar else {}
     if has.rules:
-        if not is_sidecar and one_in(draw, 3):
+        if not is_sidecar and one_in(draw, 2):
             fields["restart_policy"] = pick(draw, ("Never", "OnFailure", "Always"))
         if fields and one_in(draw, 2):
             fields["restart_policy_rules"] = _rules(draw)
@@ -261,10 +261,10 @@ def job(draw: Draw, has: Swarm, name: str = "j") -> Job:
     policies = ("Never",) if failure_policy else ("Never", "OnFailure")
     template = pod_spec(draw, small, policies, f"{name}-")
     template = attrs.evolve(template, active_deadline_seconds=None)
-    fields: dict[str, Any] = {"completions": draw.integer(1, 4), "backoff_limit": draw.integer(0, 3)}
+    fields: dict[str, Any] = {"completions": draw.integer(1, 4), "backoff_limit": draw.integer(0, 5)}
     if one_in(draw, 3):
         fields |= _indexed(draw, fields["completions"])
-    elif one_in(draw, 6):
+    elif one_in(draw, 4):
         fields["completions"] = None  # JOB-3
     elif one_in(draw, 12):
         fields["completions"] = 0
@@ -292,7 +292,7 @@ def _indexed(draw: Draw, completions: int) -> dict[str, Any]:
             fields["backoff_limit"] = 2**31 - 1
         if one_in(draw, 2):
             fields["max_failed_indexes"] = draw.integer(0, completions)
-    if one_in(draw, 3):
+    if one_in(draw, 2):
         rules = []
         for _ in some(draw, 1, 2):
             first = draw.integer(0, completions - 1)
@@ -331,7 +331,7 @@ Twist = Callable[[Draw, Lengths, dict[str, Any]], None]
 
 
 def scripts_of(
-    draw: Draw, has: Swarm, lengths: Lengths, one: Container, *, is_init: bool = False
+    draw: Draw, has: Swarm, lengths: Lengths, one: Container, *, is_init: bool = False, at_most: int = 4
 ) -> tuple[Script, ...]:
     """The runs of a container, one after the other; `is_init` if it is to complete before others start."""
     twists = _twists(has, one)
@@ -339,7 +339,7 @@ def scripts_of(
     codes: Sequence[int] = _INIT_EXIT_CODES
     if not is_init:
         codes = () if endless else _EXIT_CODES
-    return tuple(_script(draw, lengths, twists, codes, _as_given(one)) for _ in some(draw, 1, 4))
+    return tuple(_script(draw, lengths, twists, codes, _as_given(one)) for _ in some(draw, 1, at_most, at_most))
 
 
 _EXIT_CODES = (0, 0, 0, 1, 1, 42, 137)
@@ -566,7 +566,7 @@ def _instant(draw: Draw, lengths: Lengths, asked: Sequence[Request]) -> float:
 def case(draw: Draw) -> Case:
     """A whole world."""
     has = swarm(draw)
-    jobs: tuple[Job, ...] = (job(draw, has),) if one_in(draw, 8) else ()
+    jobs: tuple[Job, ...] = (job(draw, has),) if one_in(draw, 5) else ()
     pods: tuple[Pod, ...] = ()
     if not jobs or one_in(draw, 8):
         pods = (pod(draw, has),)
@@ -595,15 +595,19 @@ def _world(draw: Draw, has: Swarm, pods: tuple[Pod, ...], jobs: tuple[Job, ...])
     chosen = settings(draw, has)
     lengths = Lengths(specs, chosen)
     scripts: dict[str, tuple[Script, ...]] = {}
+    runs = 8 if jobs else 4  # several pods, one after the other, have the containers of a Job's template
     for spec in specs:
         for name, one in spec.all_containers.items():
             if name not in scripts:
-                scripts[name] = scripts_of(draw, has, lengths, one, is_init=name in spec.plain_inits)
+                is_init = name in spec.plain_inits
+                scripts[name] = scripts_of(draw, has, lengths, one, is_init=is_init, at_most=runs)
     lengths.learn(scripts.values())
     heals_at, ends_at = inf, float(pick(draw, (20, 20, 20, 30, 30, 40, 60, 120)))
     if has.healing:
         heals_at = float(draw.integer(0, 20))
         ends_at = heals_at + pick(draw, (40, 20, 100))
+    if jobs:
+        ends_at *= 2
     return Case(
         pods,
         jobs,
