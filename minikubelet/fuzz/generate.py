@@ -339,7 +339,8 @@ def scripts_of(
     codes: Sequence[int] = _INIT_EXIT_CODES
     if not is_init:
         codes = () if endless else _EXIT_CODES
-    return tuple(_script(draw, lengths, twists, codes, _as_given(one)) for _ in some(draw, 1, at_most, at_most))
+    runs = some(draw, 1, at_most, at_most)
+    return tuple(_script(draw, lengths, twists, codes, _as_given(one)) for _ in runs)
 
 
 _EXIT_CODES = (0, 0, 0, 1, 1, 42, 137)
