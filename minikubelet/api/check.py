@@ -13,6 +13,7 @@ from typing import Any
 import attrs
 
 from minikubelet.api import schema
+from minikubelet.api.errors import shown
 from minikubelet.api.nodes import (
     MappingNode,
     Node,
@@ -55,11 +56,17 @@ class _Step:
     part: str
     type_name: str = ""
     "Of the object that has this field."
+    in_map: bool = False
+    "Its value is data, and not told to the system."
 
     def __str__(self) -> str:
         return f"{self.above}{self.part}" if self.above is not None else self.part.removeprefix(".")
 
 
+_SUGGESTIONS = 100
+"Faults of an object up to which it is worth the time to look for the field that was meant."
+_LONGEST_NAME = 100
+"Characters of a name that could be a field's."
 _LIMITS = {"i": 2**31, "l": 2**63}
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
 
@@ -83,7 +90,9 @@ class _Decoder:
             field = known.get(name)
             step = _Step(path, f".{name}", type_name)
             if field is None:
-                words, meant = suggestion(name, type_name, path)
+                words, meant = ("", "")
+                if len(self.faults) < _SUGGESTIONS and len(name) <= _LONGEST_NAME:
+                    words, meant = suggestion(name, type_name, path)
                 self.faults.append(Fault(str(step), f"unknown field{words}", key.line, key.column, meant))
                 continue
             value = self.value(value_node, field.type, step)
@@ -110,7 +119,7 @@ class _Decoder:
             return None
         data = {}
         for name, _, value_node in self.entries(node, path, brackets=True):
-            value = self.value(value_node, of, _Step(path, f"[{name}]"))
+            value = self.value(value_node, of, _Step(path, f"[{name}]", in_map=True))
             data[name] = zero(of) if value is None else value
         return data
 
@@ -151,7 +160,7 @@ class _Decoder:
                 return None
             letter = kind.kind
             if letter == "s":
-                return value if isinstance(value, str) else self.mismatch(node, path, "a string")
+                return self.string(node, value, path)
             check = _SCALAR_CHECKS.get(letter)
             if check is not None:
                 return check(self, node, value, path, letter)
@@ -162,6 +171,14 @@ class _Decoder:
         if kind.of is None:
             return self.mismatch(node, path, _EXPECTED[kind.kind])
         return self.list(node, kind.of, path) if kind.kind == "list" else self.map(node, kind.of, path)
+
+    def string(self, node: ScalarNode, value: Scalar, path: _Step) -> Any:
+        if not isinstance(value, str):
+            return self.mismatch(node, path, "a string")
+        if "\0" in value and not path.in_map:
+            self.complain(node, path, f"Invalid value: {quoted(value)}: must not contain a NUL character")
+            return None
+        return value
 
     def boolean(self, node: ScalarNode, value: Scalar, path: _Step, letter: str) -> Any:
         return value if isinstance(value, bool) else self.mismatch(node, path, "true or false")
@@ -268,10 +285,10 @@ def zero(kind: schema.Type) -> Any:
 
 def quoted(text: object) -> str:
     """A value as error messages show it."""
-    shown = str(text)
-    if len(shown) > 80:
-        shown = shown[:77] + "..."
-    return '"' + shown.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+    value = str(text)
+    if len(value) > 80:
+        value = value[:77] + "..."
+    return '"' + shown(value.replace("\\", "\\\\").replace('"', '\\"')) + '"'
 
 
 def _described(node: Node) -> str:
@@ -285,10 +302,10 @@ def _described(node: Node) -> str:
     if value is None:
         return "nothing"
     if isinstance(value, bool):
-        return f"the boolean {node.text}"
+        return f"the boolean {shown(node.text, 80)}"
     if isinstance(value, str):
         return f"the string {quoted(value)}"
-    return f"the number {node.text}"
+    return f"the number {shown(node.text, 80)}"
 
 
 def _remedy(node: Node, expected: str, of: schema.Type | None) -> str:
@@ -300,7 +317,7 @@ def _remedy(node: Node, expected: str, of: schema.Type | None) -> str:
         return f"; {better}" if better else ""
     value = resolve(node)
     if expected == "a string" and value is not None:
-        better = f'quote it: "{node.text}"'
+        better = f'quote it: "{node.text}"' if len(node.text) <= 80 and node.text.isprintable() else ""
     elif expected == "a list" and of is not None and of.kind == "s" and isinstance(value, str):
         better = f"write it as a list: [{', '.join(quoted(word) for word in value.split()[:8])}]"
     elif expected == "an object" and of is not None:
@@ -320,7 +337,8 @@ def _as_list(node: MappingNode, of: schema.Type) -> str:
     if of.kind == "object" and names and schema.fields(of.name).keys() >= set(names):
         return f"put '- ' in front of {quoted(names[0])}"
     if of.name == "EnvVar" and node.pairs and isinstance(node.pairs[0][1], ScalarNode):
-        return f"write it as a list: [{{name: {names[0]}, value: {quoted(node.pairs[0][1].text)}}}, ...]"
+        first = shown(names[0], 80)
+        return f"write it as a list: [{{name: {first}, value: {quoted(node.pairs[0][1].text)}}}, ...]"
     return ""
 
 
@@ -328,7 +346,7 @@ def _as_object(value: Scalar, of: schema.Type) -> str:
     """A scalar in the place of an object that people write short elsewhere."""
     if of.name == "EnvVar" and isinstance(value, str) and "=" in value:
         name, _, text = value.partition("=")
-        return f"write it as {{name: {name}, value: {quoted(text)}}}"
+        return f"write it as {{name: {shown(name, 80)}, value: {quoted(text)}}}"
     if of.name == "ContainerPort" and type(value) is int:
         return f"write it as {{containerPort: {value}}}"
     return ""

@@ -7,6 +7,15 @@ import attrs
 from minikubelet.api.values import frozen
 
 
+def shown(text: str, limit: int = 300) -> str:
+    """Text out of a manifest as a terminal may see it: in one line, of that many characters at most."""
+    if len(text) > limit:
+        text = f"{text[: limit - 20]}...{text[-17:]}"
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
 @attrs.frozen(order=True)
 class FieldError:
     """One fault of the input. `line` and `column` count from 1; 0 where no place is known."""
@@ -22,7 +31,9 @@ class FieldError:
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
-        return ": ".join(part for part in (place, self.object, self.path, self.message) if part)
+        first, *advice = self.message.split("\n")
+        parts = (place, shown(self.object), shown(self.path), shown(first, 1000))
+        return "\n".join([": ".join(part for part in parts if part), *advice])
 
 
 class ManifestError(Exception):
@@ -42,13 +53,14 @@ class Notice:
     "The objects it is about, `Pod default/web`, in the order of the files."
 
     def __str__(self) -> str:
-        return f"{self.subjects}: {self.message}" if self.objects else self.message
+        message = shown(self.message, 1000)
+        return f"{self.subjects}: {message}" if self.objects else message
 
     @property
     def subjects(self) -> str:
         """The objects, in as much as a line can hold."""
-        shown = ", ".join(self.objects[:3])
-        return f"{shown} and {len(self.objects) - 3} more" if len(self.objects) > 3 else shown
+        first = ", ".join(map(shown, self.objects[:3]))
+        return f"{first} and {len(self.objects) - 3} more" if len(self.objects) > 3 else first
 
 
 @frozen
@@ -66,9 +78,13 @@ class Origin:
     def error(self, path: str, message: str) -> FieldError:
         """A fault at `path`, which is relative to the pod (`spec.containers[0].command`)."""
         full = self.prefix + path
-        place = full
+        place = full[:_LONGEST_PLACE]
         while place and place not in self.positions:  # the field itself may be the missing one
             cut = max(place.rfind("."), place.rfind("["))
             place = place[:cut] if cut > 0 else ""
         line, column = self.positions.get(place, (0, 0))
         return FieldError(self.file, line, column, self.object, full, message)
+
+
+_LONGEST_PLACE = 1000
+"Characters of a path that are looked at; a field is found far before, whatever the keys below it."

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, TextIO, TypeVar
 
 import attrs
@@ -25,10 +26,11 @@ from minikubelet.api.defaults import (
     default_pod_template,
     default_service,
 )
-from minikubelet.api.errors import FieldError, ManifestError, Notice, Origin
+from minikubelet.api.errors import FieldError, ManifestError, Notice, Origin, shown
 from minikubelet.api.job import Job
 from minikubelet.api.meta import ObjectMeta
 from minikubelet.api.nodes import (
+    MAX_DEPTH,
     MappingNode,
     Node,
     Positions,
@@ -40,10 +42,10 @@ from minikubelet.api.nodes import (
     resolve,
 )
 from minikubelet.api.pod import Pod, PodTemplateSpec
-from minikubelet.api.rules import Complaint, duplicate, required, unsupported
+from minikubelet.api.rules import Complaint, duplicate, invalid, required, unsupported
 from minikubelet.api.templates import Names, pods_of, with_claim_volumes
 from minikubelet.api.validation import validate_config_map, validate_pod, validate_secret
-from minikubelet.api.validation_jobs import validate_controller, validate_job
+from minikubelet.api.validation_jobs import MAX_PODS, validate_controller, validate_job
 from minikubelet.api.values import frozen
 
 if TYPE_CHECKING:
@@ -59,6 +61,11 @@ SUFFIXES = (".yaml", ".yml", ".json")
 
 STDIN = "-"
 "The source that is standard input."
+
+MAX_BYTES = 10 * 1024 * 1024
+"Of a file, as of the kubelet's own manifests (`maxConfigLength`, pkg/kubelet/config)."
+MAX_FAULTS = 1_000
+"Of an object that are told."
 
 CONTROLLERS = ("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "ReplicationController")
 
@@ -139,26 +146,34 @@ def _read(
         for file in files:
             try:
                 data = _bytes_of(stdin if source == STDIN else file)
-                yield file, data.decode().removeprefix("\ufeff")
+                if len(data) > MAX_BYTES:
+                    message = f"larger than {MAX_BYTES // 2**20} MiB"
+                    errors.append(FieldError(file, 0, 0, "", "", message))
+                else:
+                    yield file, data.decode().removeprefix("\ufeff")
             except OSError as error:
                 errors.append(FieldError(file or "''", 0, 0, "", "", _reason(error)))
             except UnicodeDecodeError as error:
                 line = error.object.count(b"\n", 0, error.start) + 1
-                errors.append(FieldError(file, line, 1, "", "", "not UTF-8 text"))
+                hint = " but UTF-16" if error.object.startswith((b"\xff\xfe", b"\xfe\xff")) else ""
+                errors.append(FieldError(file, line, 1, "", "", f"not UTF-8 text{hint}"))
 
 
 _STDIN = "<stdin>"
 
 
 def _bytes_of(source: str | TextIO | None) -> bytes:
-    """What a file, or standard input, holds, whatever the locale makes of it; nothing if that is closed."""
+    """What a file, or standard input, holds, whatever the locale makes of it; nothing if that is closed.
+
+    A byte more than is allowed, at most: neither /dev/zero nor a pipe without end is read to its end.
+    """
     if source is None:
         return b""
     if isinstance(source, str):
         with open(source, "rb") as stream:
-            return stream.read()
+            return stream.read(MAX_BYTES + 1)
     raw = getattr(source, "buffer", None)  # StringIO has none
-    data: bytes = source.read().encode() if raw is None else raw.read()
+    data: bytes = source.read(MAX_BYTES + 1).encode() if raw is None else raw.read(MAX_BYTES + 1)
     return data
 
 
@@ -176,7 +191,6 @@ def _reason(error: OSError) -> str:
 
 # ------------------------------------------------------------------ objects
 
-_TEMPLATE = re.compile(r"\{\{.*?\}\}", re.DOTALL)
 _RENDER_FIRST = "this is a template; render it first, for example with `helm template`"
 _OUR_GROUPS = ("", "apps", "batch", "extensions")
 
@@ -213,7 +227,7 @@ class _Loader:
         if not is_enough and not self.errors:
             place = ", ".join(_STDIN if source == STDIN else source for source in sources)
             kinds = "Pod, Job, CronJob, " + ", ".join(CONTROLLERS)
-            others = f"; passed over: {', '.join(self.passed_over)}" if self.passed_over else ""
+            others = f"; passed over: {', '.join(map(shown, self.passed_over))}" if self.passed_over else ""
             nothing = "nothing to run" if to_run else "nothing to check"
             self.errors.append(FieldError(place, 0, 0, "", "", f"{nothing}: no {kinds}{others}"))
         if self.errors:
@@ -290,11 +304,14 @@ class _Loader:
         if not metadata.get("namespace"):
             metadata["namespace"] = "default"
         data.pop("status", None)
+        is_consequence = _consequences(bad)
         faults += [
             Fault(path, message)
             for path, message in self._make(kind, data, origin)
-            if not _is_consequence(path, message, bad)
+            if not is_consequence(path, message)
         ]
+        if len(faults) > MAX_FAULTS:
+            faults[MAX_FAULTS:] = [Fault("", f"{len(faults) - MAX_FAULTS} more faults")]
         self.runnable = self.runnable or kind not in ("ConfigMap", "Secret", "Service")
         for fault in faults:
             if fault.line:
@@ -382,6 +399,9 @@ class _Loader:
             if kind == "StatefulSet":
                 template = with_claim_volumes(template, spec.get("volumeClaimTemplates", ()))
         complaints = validate_controller(kind, meta, spec, template)
+        pods = 0 if kind == "DaemonSet" else spec.get("replicas", 1)
+        if len(self.pods) + pods > MAX_PODS:
+            complaints.append(("spec.replicas", invalid(pods, f"more than {MAX_PODS} pods in one run")))
         if template is not None and not complaints:
             here = attrs.evolve(origin, prefix="spec.template.")
             for pod in pods_of(kind, meta, spec, template, self.names):
@@ -404,14 +424,26 @@ class _Loader:
         self.errors.append(FieldError(file, node.line, node.column, label, path, message))
 
 
-def _is_consequence(path: str, message: str, bad: Sequence[str]) -> bool:
-    """Whether a complaint only says that what has another fault already could not be read."""
-    asks_for_more = message.startswith(("Required value", 'Invalid value: "": must specify one of'))
-    return any(_is_below(path, other) or (asks_for_more and _is_below(other, path)) for other in bad)
+def _consequences(bad: Sequence[str]) -> Callable[[str, str], bool]:
+    """Whether a complaint only says that what has another fault already, at `bad`, could not be read."""
+    faulty = set(bad)
+    around = {above for path in faulty for above in _at_and_above(path)}
+
+    def is_consequence(path: str, message: str) -> bool:
+        if not faulty:
+            return False
+        asks_for_more = message.startswith(("Required value", 'Invalid value: "": must specify one of'))
+        return (asks_for_more and path in around) or not faulty.isdisjoint(_at_and_above(path))
+
+    return is_consequence
 
 
-def _is_below(path: str, above: str) -> bool:
-    return path == above or path.startswith((f"{above}.", f"{above}["))
+_STEP_ENDS = re.compile(r"(?=[.\[])|$")
+
+
+def _at_and_above(path: str) -> Iterator[str]:
+    """A field path and those of what the field lies in; a path without end is not followed to its end."""
+    return (path[: end.start()] for end in islice(_STEP_ENDS.finditer(path), MAX_DEPTH))
 
 
 _SET_BY_THE_SYSTEM = {
@@ -525,14 +557,15 @@ def _advised(file: str, text: str, errors: list[FieldError]) -> list[FieldError]
     """Says it once where a file is a template that nobody has rendered."""
     if not errors or "{{" not in text:
         return errors
-    template = _TEMPLATE.search(text)
+    start = text.find("{{")
+    end = text.find("}}", start + 2) + 2
     broken = [
         e for e in errors if e.message.startswith("not valid YAML") or "a template in {{ }}" in e.message
     ]
     quoted_ones = [e for e in errors if "{{" in e.message and e not in broken]
-    if template is None or not (broken or quoted_ones):
+    if end < 2 or not (broken or quoted_ones):
         return errors
-    line = text.count("\n", 0, template.start()) + 1
-    column = template.start() - text.rfind("\n", 0, template.start())
-    advice = FieldError(file, line, column, "", "", f"{quoted(template[0])}: {_RENDER_FIRST}")
+    line = text.count("\n", 0, start) + 1
+    column = start - text.rfind("\n", 0, start)
+    advice = FieldError(file, line, column, "", "", f"{quoted(text[start:end])}: {_RENDER_FIRST}")
     return [advice, *(e for e in errors if e not in broken and e not in quoted_ones)]

@@ -30,6 +30,8 @@ MAX_DEPTH = 100
 "Levels of nesting; manifests stay below thirty."
 MAX_EXPANSION = 250_000
 "Values that aliases may add to a document."
+MAX_FAULTS = 20
+"Documents of a file that are no YAML, until the rest is not read; each of them costs another look at it."
 
 Scalar = str | int | float | bool | None
 
@@ -77,7 +79,7 @@ def parse(text: str) -> Iterator[Node | SyntaxFault]:
     """The root of each document that has content, or what is wrong with it; goes on after a fault."""
     text = _join_surrogates(text)
     start, skipped_lines = 0, 0
-    while True:
+    for _ in range(MAX_FAULTS):
         composer = _Composer(text[start:] if start else text, skipped_lines)
         try:
             yield from composer.documents()
@@ -92,6 +94,7 @@ def parse(text: str) -> Iterator[Node | SyntaxFault]:
         if match is None:
             return
         start, skipped_lines = match.start(), text.count("\n", 0, match.start())
+    yield SyntaxFault(skipped_lines + 1, 1, "too many documents that are no YAML, the rest was not read")
 
 
 _DOCUMENT_START = re.compile(r"^---(?=\s|\Z)", re.MULTILINE)
@@ -335,10 +338,10 @@ def resolve_plain(text: str) -> Scalar:
     match = _INTEGER.fullmatch(digits)
     if match is not None:
         sign, hexadecimal, octal, binary, decimal = match.groups()
+        if len(digits) > 400:  # no number that any field could hold
+            return text
         if hexadecimal or octal or binary:
             number = int(hexadecimal or octal or binary, 16 if hexadecimal else 8 if octal else 2)
-        elif len(decimal) > 400:  # no number that any field could hold
-            return text
         else:
             number = int(decimal)
         return -number if sign == "-" else number
@@ -352,7 +355,7 @@ def _binary_text(text: str) -> str:
 
     try:
         return binascii.a2b_base64(text).decode("utf-8", "replace")
-    except binascii.Error:
+    except ValueError:
         return text
 
 
@@ -390,13 +393,15 @@ class Positions(Mapping[str, tuple[int, int]]):
     """
 
     root: Node
+    _names: dict[int, dict[str, tuple[Node, Node]]] = attrs.field(factory=dict, init=False, repr=False)
+    "Of large mappings: what each name stands for."
 
     def __getitem__(self, path: str) -> tuple[int, int]:
         place: Node = self.root
         node: Node | None = self.root
         for step in _STEP.finditer(path):
             name, index = step.groups()
-            found = _child(node, name if name is not None else index)
+            found = self._child(node, name if name is not None else index)
             if found is None:
                 raise KeyError(path)
             key, node = found
@@ -408,6 +413,20 @@ class Positions(Mapping[str, tuple[int, int]]):
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
+
+    def _child(self, node: Node | None, step: str) -> tuple[Node, Node] | None:
+        if not isinstance(node, MappingNode) or len(node.pairs) < _LARGE:
+            return _child(node, step)
+        names = self._names.get(id(node))
+        if names is None:
+            keyed = ((key_text(key), key, value) for key, value in reversed(node.pairs))
+            names = {name: (key, value) for name, key, value in keyed if name is not None}
+            self._names[id(node)] = names
+        return names.get(step) or _lent(node, step)
+
+
+_LARGE = 50
+"Pairs of a mapping from which on it is worth the memory to know each by its name."
 
 
 _STEP = re.compile(r"\.?([^.\[\]]+)|\[([^\]]*)\]")
@@ -424,6 +443,11 @@ def _child(node: Node | None, step: str) -> tuple[Node, Node] | None:
     for key, value in node.pairs:
         if key_text(key) == step:
             return key, value
+    return _lent(node, step)
+
+
+def _lent(node: MappingNode, step: str) -> tuple[Node, Node] | None:
+    """What merge keys lend."""
     for key, value in node.pairs:
         if is_merge(key):
             for lender in value.items if isinstance(value, SequenceNode) else [value]:

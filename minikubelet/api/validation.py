@@ -492,8 +492,6 @@ def _validate_mount(mount: VolumeMount, path: str, volumes: Collection[str], pat
         yield f"{path}.mountPath", required()
     elif mount.mount_path in paths:
         yield f"{path}.mountPath", invalid(mount.mount_path, "must be unique")
-    elif "\0" in mount.mount_path:
-        yield f"{path}.mountPath", invalid(mount.mount_path, "must not contain a NUL character")
     paths.add(mount.mount_path)
     if mount.sub_path and mount.sub_path_expr:
         yield (

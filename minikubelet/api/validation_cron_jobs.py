@@ -4,6 +4,7 @@ from datetime import UTC
 
 from minikubelet.api.cron_job import CronJob, CronJobSpec
 from minikubelet.api.cron_schedule import find_zone, parse_schedule
+from minikubelet.api.errors import shown
 from minikubelet.api.rules import Complaint, Complaints, at_least, invalid, one_of, required
 from minikubelet.api.validation import validate_meta
 from minikubelet.api.validation_jobs import validate_job_spec
@@ -39,9 +40,9 @@ def _validate_schedule(spec: CronJobSpec) -> Complaints:
         try:
             parse_schedule(schedule, UTC)
         except ValueError as error:
-            yield "spec.schedule", invalid(schedule, str(error))
+            yield "spec.schedule", invalid(schedule, shown(str(error)))
     if spec.time_zone is not None:
         try:
             find_zone(spec.time_zone)
         except ValueError as error:
-            yield "spec.timeZone", invalid(spec.time_zone, str(error))
+            yield "spec.timeZone", invalid(spec.time_zone, shown(str(error)))

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from minikubelet.api.check import quoted
+from minikubelet.api.errors import shown
 from minikubelet.api.job import Job, JobSpec, PodFailurePolicyRule
 from minikubelet.api.meta import ObjectMeta
 from minikubelet.api.pod import PodTemplateSpec
@@ -27,6 +28,9 @@ from minikubelet.api.rules import (
     unsupported,
 )
 from minikubelet.api.validation import validate_meta, validate_pod_template
+
+MAX_PODS = 10_000
+"At once, of a Job or of all controllers of a run: far more than a machine runs, too few to fill its memory."
 
 # ------------------------------------------------------------------ jobs
 
@@ -61,6 +65,11 @@ def validate_job_spec(spec: JobSpec, path: str, name: str) -> Complaints:
         yield from _validate_indexed(spec, path, name)
     else:
         yield from _validate_unindexed(spec, path)
+    at_once = spec.parallelism if spec.parallelism is not None else 1
+    if spec.completions is not None:
+        at_once = min(at_once, spec.completions)
+    if at_once > MAX_PODS:
+        yield f"{path}.parallelism", invalid(at_once, f"more than {MAX_PODS} pods at once")
     if spec.max_failed_indexes is not None and spec.backoff_limit_per_index is None:
         yield f"{path}.backoffLimitPerIndex", required("when maxFailedIndexes is specified")
     yield from _validate_replacement_policy(spec, path)
@@ -309,10 +318,10 @@ def _validate_selector(
     if any(labels.get(key) != value for key, value in wanted.items()) or not all(
         _selects(one, labels) for one in expressions
     ):
-        shown = "{" + ", ".join(f"{key}: {value}" for key, value in labels.items()) + "}"
+        given = "{" + ", ".join(f"{key}: {value}" for key, value in labels.items()) + "}"
         yield (
             "spec.template.metadata.labels",
-            (f"Invalid value: {shown}: `selector` does not match template `labels`"),
+            (f"Invalid value: {shown(given)}: `selector` does not match template `labels`"),
         )
 
 

@@ -86,7 +86,7 @@ def explain_files(
         stderr.writelines(f"{fault}\n" for fault in error.errors)
         return INVALID
     stderr.writelines(f"{notice}\n" for notice in manifest.notices)
-    reports = [_report(subject, given) for subject in subjects(manifest)]
+    reports = [report_on(subject, given) for subject in subjects(manifest)]
     if output == "json":
         import json
 
@@ -95,7 +95,7 @@ def explain_files(
     else:
         look = Look(color)
         stdout.write(
-            "\n\n".join("\n".join(_lines(report, look)) for report in reports) + "\n" * bool(reports)
+            "\n\n".join("\n".join(lines_of(report, look)) for report in reports) + "\n" * bool(reports)
         )
     return TRAPS if strict and any(report.watch_out for report in reports) else EXPLAINED
 
@@ -115,7 +115,7 @@ def subjects(manifest: Manifest) -> list[Subject]:
     return sorted(found.values(), key=lambda subject: order.get(subject.origin.object, 0))
 
 
-def _report(subject: Subject, given: str) -> Report:
+def report_on(subject: Subject, given: str) -> Report:
     origin = subject.origin
     findings = [
         _finding(lint, origin, lambda: _text_of(origin.file, given))
@@ -165,7 +165,7 @@ _RULES = re.compile(r"\[[A-Z]+-\d+[^\]]*(\]|$)|^ *([A-Z]+-\d+(, )?)+\]$")
 _DIFF_COLORS = {"+": "\x1b[32m", "-": "\x1b[31m", "@": "\x1b[36m"}
 
 
-def _lines(report: Report, look: Look) -> Iterator[str]:
+def lines_of(report: Report, look: Look) -> Iterator[str]:
     story = report.explanation
     pods = f", {report.pods} pods" if report.pods > 1 else ""
     yield look.bold(f"{report.object}{pods}") + f"  ({report.file})"
@@ -183,7 +183,8 @@ def _lines(report: Report, look: Look) -> Iterator[str]:
             else row
             for row in container.rows
         ]
-        told = {(row.label, row.sentences): container.name for row in container.rows} | told
+        for row in container.rows:
+            told.setdefault((row.label, row.sentences), container.name)
         yield from _section(f"{position}. {container.name}, {container.role}", rows, look)
     yield from _section("The pod's end", story.ending, look)
     yield from _section("How it is stopped", story.shutdown, look)
