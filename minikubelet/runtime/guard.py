@@ -4,9 +4,9 @@ import os
 import signal
 import sys
 from pathlib import Path
-from shutil import rmtree
 
 from minikubelet.runtime.mounts import MountPoints
+from minikubelet.runtime.removal import remove_tree
 from minikubelet.runtime.spawn import CATCHABLE
 
 _HERE = Path(__file__).parent
@@ -50,4 +50,7 @@ def clean_up(run_dir: str) -> None:
     points = MountPoints(Path(run_dir) / "mount-points.json")
     for owner in points.owners:
         points.release(owner)
-    rmtree(run_dir, ignore_errors=True)
+    try:
+        remove_tree(Path(run_dir))
+    except OSError:
+        pass  # nobody is left to tell

@@ -5,10 +5,13 @@ so what it would answer stands in the file too, and so does what the host's file
 the pod's. Pure functions of text, but for `write_hosts`.
 """
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from minikubelet.api.pod import Pod, PodSpec
+from minikubelet.runtime.planted import open_regular
+from minikubelet.runtime.removal import remove_tree
 
 ADDRESS = "127.0.0.1"
 "Of every pod and every Service."
@@ -27,9 +30,21 @@ def write_hosts(file: Path, pod: Pod, hostname: str, names: Iterable[tuple[str, 
     except FileNotFoundError:
         host_file = ""
     text = hosts_text(pod, hostname, host_file, names)
-    if not file.exists() or file.read_text(encoding="utf-8", errors="replace") != text:
-        file.write_text(text, encoding="utf-8")
-        file.chmod(0o644)
+    with open(_opened(file), "r+b", buffering=0) as stream:
+        if stream.read() != text.encode():
+            stream.seek(0)
+            stream.truncate()
+            stream.write(text.encode())
+            os.fchmod(stream.fileno(), 0o644)
+
+
+def _opened(file: Path) -> int:
+    """A container that has replaced its file by something else gets a new one."""
+    try:
+        return open_regular(file, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError:
+        remove_tree(file)
+        return open_regular(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
 
 
 def has_own_hosts(targets: Iterable[str]) -> bool:

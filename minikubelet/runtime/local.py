@@ -12,7 +12,6 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from shutil import rmtree
 from typing import TYPE_CHECKING, TypeVar
 
 import attrs
@@ -60,6 +59,7 @@ from minikubelet.runtime.place import Place
 from minikubelet.runtime.process import CommandResult, LocalProcess, run_command
 from minikubelet.runtime.reactor import Reactor
 from minikubelet.runtime.reaper import Reaper
+from minikubelet.runtime.removal import remove_tree
 from minikubelet.runtime.security import Security, container_security, wants_id_map
 from minikubelet.runtime.spawn import SHORTAGES
 from minikubelet.runtime.termination_message import DEFAULT_PATH, TerminationMessage
@@ -67,7 +67,6 @@ from minikubelet.runtime.volumes import (
     container_mounts,
     make_working_dir,
     prepare_volumes,
-    remove_volumes,
 )
 
 if TYPE_CHECKING:
@@ -183,6 +182,7 @@ class LocalRuntime:
         return sandbox
 
     def remove_pod(self, pod: Pod) -> None:
+        """With everything that it had here: its volumes live as long as it does (VOL-1, TERM-14)."""
         home = self._homes.pop(pod.metadata.uid, None)
         if home is None:
             return
@@ -199,11 +199,7 @@ class LocalRuntime:
             self._mount_points.release(pod.metadata.uid)
         except OSError as error:  # they are gone, only the note of them is not
             self._notice(_text(error))
-        try:
-            remove_volumes(pod, home.directory)
-        except OSError as error:
-            self._notice(f"{error.filename} of pod {pod.key} cannot be removed: {error.strerror}")
-        rmtree(home.directory, ignore_errors=True)
+        self._remove(home.directory, f"of pod {pod.key}")
 
     # ------------------------------------------------------------------ containers
 
@@ -338,7 +334,10 @@ class LocalRuntime:
     def _last_words(self, pod: Pod, container: Container) -> TerminationMessage:
         home = self._homes[pod.metadata.uid]
         last_words = TerminationMessage(home.of(container.name) / "termination-log", container)
-        last_words.renew()
+        try:
+            last_words.renew()
+        except OSError as error:
+            raise StartError("CreateContainerError", f"{error.filename}: {error.strerror}") from error
         return last_words
 
     def _mounts(
@@ -436,8 +435,14 @@ class LocalRuntime:
         if self._sandboxes is not None:
             self._sandboxes.close()
         self._reactor.close()
-        rmtree(self.run_dir, ignore_errors=True)
+        self._remove(self.run_dir, "of this run")
         self._guard.close()
+
+    def _remove(self, directory: Path, whose: str) -> None:
+        try:
+            remove_tree(directory)
+        except OSError as error:
+            self._notice(f"{error.filename} {whose} cannot be removed: {error.strerror}")
 
 
 def _text(error: OSError) -> str:

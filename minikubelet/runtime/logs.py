@@ -7,10 +7,13 @@ costs no Python of its own.
 """
 
 import os
+import re
 import threading
 from collections.abc import Callable, Sequence
 from time import gmtime, strftime, time_ns
 from typing import Literal
+
+from minikubelet.runtime.planted import open_regular
 
 StreamName = Literal["stdout", "stderr"]
 Sink = Callable[[StreamName, bytes], None]
@@ -21,6 +24,9 @@ LINE_LIMIT = 16384
 ROTATE_BYTES = 10 * 1024 * 1024
 ROTATE_FILES = 5
 "LOG-5: `containerLogMaxSize` and `containerLogMaxFiles`, the active file included."
+
+
+_ATTEMPT = re.compile("[0-9]{1,18}")
 
 
 def log_directory(root: str, namespace: str, pod_name: str, uid: str, container: str) -> str:
@@ -173,12 +179,12 @@ class ContainerLog:
             self._fd = -1
 
     def _open(self) -> None:
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
         try:
-            self._fd = os.open(self.path, flags, 0o640)
+            self._fd = open_regular(self.path, flags, 0o640)
         except FileNotFoundError:
-            os.makedirs(os.path.dirname(self.path), exist_ok=True)
-            self._fd = os.open(self.path, flags, 0o640)
+            _make_directories(os.path.dirname(self.path))
+            self._fd = open_regular(self.path, flags, 0o640)
         self._size = os.lseek(self._fd, 0, os.SEEK_END)
 
     def _append(self, pieces: Sequence[bytes]) -> None:
@@ -244,6 +250,17 @@ class ContainerLog:
             pass  # no room for a thread (RLIMIT_NPROC); the next rotation has more to tidy then
 
 
+def _make_directories(path: str) -> None:
+    """As open as the log files in them (LOG-1), whatever the umask is."""
+    above = os.path.dirname(path)
+    if above and not os.path.isdir(above):
+        _make_directories(above)
+    try:
+        os.mkdir(path, 0o750)
+    except FileExistsError:
+        pass  # somebody was faster; if it is no directory, opening the log will say so
+
+
 class _Second:
     """The part of a timestamp that stays the same for a second."""
 
@@ -286,7 +303,12 @@ def tidy_rotated(path: str, max_files: int) -> None:
             for entry in rotated[max(0, surplus) : -1]:
                 if not entry.endswith(".gz"):
                     plain = f"{directory}/{entry}"
-                    with open(plain, "rb") as source, gzip.open(plain + ".tmp", "wb", 1) as target:
+                    written = open_regular(plain + ".tmp", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640)
+                    with (
+                        open(written, "wb") as file,
+                        open(open_regular(plain, os.O_RDONLY), "rb") as source,
+                        gzip.open(file, "wb", 1) as target,
+                    ):
                         shutil.copyfileobj(source, target, 1 << 18)
                     os.rename(plain + ".tmp", plain + ".gz")
                     os.unlink(plain)
@@ -302,7 +324,7 @@ def remove_attempts(directory: str, newest: int) -> None:
         return  # no log was ever written there, or none can be
     for entry in entries:
         attempt, _, suffix = entry.partition(".")
-        if suffix.startswith("log") and attempt.isdigit() and int(attempt) <= newest:
+        if suffix.startswith("log") and _ATTEMPT.fullmatch(attempt) and int(attempt) <= newest:
             try:
                 os.unlink(f"{directory}/{entry}")
             except OSError:
@@ -316,7 +338,7 @@ def tail(path: str, max_lines: int = 80, max_bytes: int = 2048) -> str:
     """
     window = max_bytes + max_lines * 64 + LINE_LIMIT + 64  # enough without the first entry, which may be cut
     try:
-        with open(path, "rb") as log:
+        with open(open_regular(path, os.O_RDONLY), "rb") as log:
             size = log.seek(0, os.SEEK_END)
             log.seek(max(0, size - window))
             entries = log.read().split(b"\n")[:-1]

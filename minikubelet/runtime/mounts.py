@@ -29,6 +29,8 @@ from typing import Literal
 
 import attrs
 
+from minikubelet.runtime.planted import Identity, identity, open_beneath
+
 
 @attrs.frozen
 class Mount:
@@ -41,6 +43,8 @@ class Mount:
     "`read_only` holds for what is mounted below `source` too (`recursiveReadOnly`)."
     follows_host: bool = False
     "What the host mounts below `source` later shows up (`mountPropagation: HostToContainer`)."
+    is_what: Identity | None = None
+    "What `source` has to be still when it has been mounted, where containers could put something else there."
 
 
 class MountError(Exception):
@@ -183,6 +187,7 @@ class MountNamespace:
                     helper.go_on()
                     helper.wait_until_ready()
                     _check_read_only(helper.pid, places)
+                _check_identities(helper.pid, mounts)
                 opened: list[int] = []
                 try:
                     opened.append(os.open(f"/proc/{helper.pid}/ns/mnt", os.O_RDONLY))
@@ -559,6 +564,18 @@ def _check_read_only(pid: int, places: Iterable[str]) -> None:
             raise MountError(f"{place} cannot be made read-only")
 
 
+def _check_identities(pid: int, mounts: Iterable[Mount]) -> None:
+    """Sources are mounted by their paths, and a container may have changed where those lead."""
+    for mount in mounts:
+        if mount.is_what is not None:
+            try:
+                found = identity(_walk(mount.target, _root_of(pid))[1])
+            except OSError as error:
+                raise MountError(f"{mount.target} cannot be looked at: {error.strerror}") from error
+            if found != mount.is_what:
+                raise MountError(f"{mount.source} has become something else while it was mounted")
+
+
 def _root_of(pid: int) -> Callable[[str], str]:
     return lambda inside: f"/proc/{pid}/root{inside}"
 
@@ -694,6 +711,20 @@ class _View:
     def find(self, path: str) -> tuple[str, str]:
         return _walk(path, self.locate)
 
+    def check_stays(self, path: str, inside: str) -> None:
+        """Raises `MountError` if `path` leads to `inside` by a symlink in a volume that points out of it:
+        what is made there would be made on the host, and a container may have chosen the place."""
+        passed: set[str] = set()
+
+        def locate(step: str) -> str:
+            passed.add(_deepest(step, self._bound))
+            return self.locate(step)
+
+        _walk(path, locate)
+        for volume in passed:
+            if not _is_below(inside, volume):
+                raise MountError(f"a symlink leads {path} out of the volume at {volume}")
+
     def bind(self, inside: str, source: Path) -> None:
         self._bound[inside] = os.path.realpath(source)
 
@@ -785,6 +816,8 @@ class MountPoints:
         for mount in mounts:
             try:
                 inside, host = view.find(mount.target)
+                if not os.path.exists(host):
+                    view.check_stays(mount.target, inside)
                 made += self._ensure(owner, host, mount.source.is_dir())
             except OSError as error:
                 raise MountError(f"cannot make mount point {mount.target}: {error}") from error
@@ -800,13 +833,12 @@ class MountPoints:
             missing = []
         known = set().union(*self._made.values())
         self._note(owner, [*(path for path in _prefixes(host, below="/") if path in known), *missing[::-1]])
-        for path in missing[:0:-1]:
-            os.makedirs(path, 0o755, exist_ok=True)  # somebody may just have been faster
-        for path in missing[:1]:
-            if is_directory:
-                os.makedirs(path, 0o755, exist_ok=True)
-            else:
-                os.close(os.open(path, os.O_CREAT, 0o644))
+        if missing:
+            parent = open_beneath("/", host.split("/")[1:] if host != "/" else ())
+            try:
+                _make_mount_point(parent, [os.path.basename(path) for path in missing[::-1]], is_directory)
+            finally:
+                os.close(parent)
         return missing[::-1]
 
     def release(self, owner: str) -> None:
@@ -833,6 +865,26 @@ class MountPoints:
         written = self._record.with_name(f".{self._record.name}.new")
         written.write_text(json.dumps(self._made))
         os.replace(written, self._record)
+
+
+def _make_mount_point(parent: int, names: Sequence[str], is_directory: bool) -> None:
+    """`parent` is a descriptor; a symlink that appears just now is not followed."""
+    name, *below = names
+    if not below and not is_directory:
+        os.close(
+            os.open(name, os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o644, dir_fd=parent)
+        )
+        return
+    try:
+        os.mkdir(name, 0o755, dir_fd=parent)
+    except FileExistsError:
+        pass  # somebody may just have been faster
+    if below:
+        made = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+        try:
+            _make_mount_point(made, below, is_directory)
+        finally:
+            os.close(made)
 
 
 def _remove_if_empty(path: str) -> None:

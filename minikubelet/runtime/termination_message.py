@@ -12,6 +12,8 @@ import attrs
 
 from minikubelet.api.pod import Container
 from minikubelet.runtime.logs import tail
+from minikubelet.runtime.planted import open_regular
+from minikubelet.runtime.removal import remove_tree
 
 DEFAULT_PATH = "/dev/termination-log"
 MAX_BYTES = 4096  # TMSG-2
@@ -37,10 +39,23 @@ class TerminationMessage:
 
     def renew(self) -> None:
         """An empty file that the container may write whoever it runs as; the same one for every instance,
-        since the mount namespace that is kept over restarts has it mounted."""
-        fd = os.open(self.file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        since the mount namespace that is kept over restarts has it mounted. Raises `OSError`."""
+        try:
+            fd = open_regular(self.file, os.O_WRONLY)
+        except OSError:
+            fd = self._replace()
+        else:
+            if os.fstat(fd).st_nlink > 1:  # somebody else's file, by another name
+                os.close(fd)
+                fd = self._replace()
+        os.ftruncate(fd, 0)
         os.fchmod(fd, 0o666)
         os.close(fd)
+
+    def _replace(self) -> int:
+        """Whatever is there instead, if anything is, goes."""
+        remove_tree(self.file)
+        return open_regular(self.file, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
 
     def read(self, exit_code: int, log: str) -> str | None:
         """The message of an instance that has ended; `log` is the path of its log."""
@@ -51,7 +66,7 @@ class TerminationMessage:
 
     def _from_file(self) -> str:
         try:
-            fd = os.open(self.file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            fd = open_regular(self.file, os.O_RDONLY)
         except OSError:
             return ""
         with open(fd, "rb") as file:

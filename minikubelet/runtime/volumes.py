@@ -38,6 +38,8 @@ from minikubelet.runtime.environment import (
     resource_value,
 )
 from minikubelet.runtime.mounts import Mount
+from minikubelet.runtime.planted import Identity, identity, open_beneath
+from minikubelet.runtime.removal import remove_tree
 
 ROOT_CA = "kube-root-ca.crt"
 """The ConfigMap that a cluster has in every namespace, so manifests may count on it. There is no API server
@@ -86,7 +88,7 @@ def _prepare(volume: Volume, pod: Pod, volumes: Path, configs: ConfigSource, nod
         payload.add(volume)
         unfinished = volumes / f".{volume.name}.new"  # no volume's name begins with a dot
         if unfinished.exists():
-            _remove_tree(unfinished)
+            remove_tree(unfinished)
         unfinished.mkdir()
         payload.write(unfinished)
         unfinished.chmod(0o755 if _is_made_from_api(volume) else 0o777)
@@ -283,86 +285,31 @@ def _give_to_group(directory: Path, group: int, read_only: bool) -> None:
     """
     if os.geteuid() != 0 and group not in (os.getegid(), *os.getgroups()):
         return
-    allowed = 0o440 if read_only else 0o660
-    for place in (directory, *directory.rglob("*")):
-        mode = stat.S_IMODE(place.stat().st_mode)
-        os.chown(place, -1, group)
-        place.chmod(mode | allowed | (stat.S_ISGID | 0o110 if place.is_dir() else 0))
-
-
-# ------------------------------------------------------------------ removal
-
-
-def remove_volumes(pod: Pod, directory: Path) -> None:
-    """Remove what `prepare_volumes` made, once the pod's processes are gone (VOL-1, TERM-14).
-
-    Never follows a symlink, and is not stopped by directories without permissions. Raises the first
-    `OSError` after removing all that can be removed.
-    """
-    volumes = directory / "volumes"
-    if volumes.exists():
-        _remove_tree(volumes)
-
-
-def _remove_tree(root: Path) -> None:
-    """`rm -rf`, but for any depth and whatever the permissions of directories."""
-    top = os.open(root.parent, os.O_PATH)
+    top = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        removal = _Removal(top, [root.name])
-        removal.run()
+        _give(top, group, 0o440 if read_only else 0o660)
     finally:
         os.close(top)
-    if removal.failures:
-        raise removal.failures[0]
-
-
-@attrs.define
-class _Removal:
-    """Every step holds on to a directory, so it keeps its footing while names change under it.
-
-    What lies deeper than our stack and our descriptors should go is first taken to `top`.
-    """
-
-    top: int
-    pending: list[str]
-    failures: list[OSError] = attrs.Factory(list)
-
-    def run(self) -> None:
-        while self.pending:
-            self._remove(self.pending.pop(), self.top, 0)
-
-    def _remove(self, name: str, parent: int, depth: int) -> None:
-        try:
+    for _, directories, files, below in os.fwalk(directory):
+        for name in (*directories, *files):
             try:
-                os.unlink(name, dir_fd=parent)
-                return
-            except (IsADirectoryError, PermissionError):  # a directory: EISDIR on Linux, EPERM in POSIX
-                directory = _open_directory(name, parent)
+                held = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=below)
+            except FileNotFoundError:
+                continue  # a claim is in use by other pods
             try:
-                if depth < 100:
-                    for entry in os.listdir(directory):
-                        self._remove(entry, directory, depth + 1)
-                    os.rmdir(name, dir_fd=parent)
-                else:
-                    piece = f".removed.{os.getpid()}.{time.monotonic_ns()}"
-                    os.rename(name, piece, src_dir_fd=parent, dst_dir_fd=self.top)
-                    self.pending.append(piece)
+                _give(held, group, 0o440 if read_only else 0o660)
             finally:
-                os.close(directory)
-        except FileNotFoundError:
-            pass
-        except OSError as error:
-            self.failures.append(error)
+                os.close(held)
 
 
-def _open_directory(name: str, parent: int) -> int:
-    flags = os.O_DIRECTORY | os.O_NOFOLLOW
-    held = os.open(name, os.O_PATH | flags, dir_fd=parent)
-    try:
-        os.chmod(f"/proc/self/fd/{held}", 0o700)
-        return os.open(f"/proc/self/fd/{held}", os.O_RDONLY | os.O_DIRECTORY)
-    finally:
-        os.close(held)
+def _give(held: int, group: int, allowed: int) -> None:
+    """A symlink in a claim may have been made by anybody, and lead anywhere."""
+    mode, place = os.fstat(held).st_mode, f"/proc/self/fd/{held}"
+    if stat.S_ISLNK(mode):
+        return
+    os.chown(place, -1, group)
+    is_directory = stat.S_ISDIR(mode)
+    os.chmod(place, stat.S_IMODE(mode) | allowed | (stat.S_ISGID | 0o110 if is_directory else 0))
 
 
 # ------------------------------------------------------------------ what a container mounts
@@ -404,9 +351,11 @@ def _mount(
             message = f'failed to mkdir "{place}": {error.strerror}'
             raise StartError("CreateContainerError", message) from error
     sub_path = _sub_path(mount, env)
+    source, is_what = _safe_sub_path(place, sub_path, mount, container) if sub_path else (place, None)
     return Mount(
-        source=_safe_sub_path(place, sub_path, mount, container) if sub_path else place,
-        target=target,
+        source,
+        target,
+        is_what=is_what,
         read_only=mount.read_only or _is_read_only(volume),
         recursive=mount.recursive_read_only in ("Enabled", "IfPossible"),
         follows_host=mount.mount_propagation == "HostToContainer",
@@ -441,10 +390,14 @@ class _Required(dict[str, str]):
         return value
 
 
-def _safe_sub_path(place: Path, sub_path: str, mount: VolumeMount, container: Container) -> Path:
+def _safe_sub_path(
+    place: Path, sub_path: str, mount: VolumeMount, container: Container
+) -> tuple[Path, Identity]:
     """The directory or file at `sub_path`, inside the volume whatever symlinks containers made in it.
 
-    Symlinks that stay inside are followed. What is missing gets the volume's own mode (`SafeMakeDir`).
+    Symlinks that stay inside are followed. What is missing gets the volume's own mode (`SafeMakeDir`). It is
+    mounted by its path later on, when a container may have put another symlink there, so what is mounted has
+    to be what was found now.
     """
 
     def failed(what: object) -> StartError:
@@ -455,12 +408,14 @@ def _safe_sub_path(place: Path, sub_path: str, mount: VolumeMount, container: Co
     path = Path(os.path.realpath(root / sub_path))
     if not path.is_relative_to(root):
         raise failed(f"{sub_path} is not within the volume")
-    if not path.exists():
-        try:
-            _make_directories(root, path.relative_to(root).parts)
-        except OSError as error:
-            raise failed(error) from error
-    return path
+    try:
+        found = open_beneath(root, path.relative_to(root).parts, make=not path.exists())
+    except OSError as error:
+        raise failed(error) from error
+    try:
+        return path, identity(found)
+    finally:
+        os.close(found)
 
 
 def make_working_dir(working_dir: str, mounts: Sequence[Mount]) -> None:
@@ -474,29 +429,17 @@ def make_working_dir(working_dir: str, mounts: Sequence[Mount]) -> None:
         return
     mount = max(around, key=lambda mount: len(mount.target))
     try:
-        _make_directories(Path(mount.source), Path(working_dir).relative_to(mount.target).parts)
+        root = os.open(mount.source, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        if mount.is_what in (None, identity(root)):
+            held = f"/proc/self/fd/{root}"
+            os.close(open_beneath(held, Path(working_dir).relative_to(mount.target).parts, make=True))
     except OSError:
         pass  # chdir(2) will say what is wrong, if anything is: a symlink may well lead somewhere
-
-
-def _make_directories(root: Path, names: Sequence[str]) -> None:
-    """mkdir -p that does not follow symlinks, should a container plant one just now."""
-    here = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
-    mode = stat.S_IMODE(os.fstat(here).st_mode)
-    try:
-        for name in names:
-            try:
-                os.mkdir(name, dir_fd=here)
-                is_new = True
-            except FileExistsError:
-                is_new = False
-            below = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=here)
-            os.close(here)
-            here = below
-            if is_new:
-                os.fchmod(here, mode)  # mkdir(2) would have taken the umask off
     finally:
-        os.close(here)
+        os.close(root)
 
 
 def _config_error(message: str) -> StartError:

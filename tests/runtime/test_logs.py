@@ -245,10 +245,10 @@ def test_a_removed_log_is_begun_anew_when_it_would_be_rotated(tmp_path: Path) ->
 # ------------------------------------------------------------------ losses
 
 
-def test_a_full_disk_is_counted_and_told_once(tmp_path: Path) -> None:
+def test_a_full_disk_is_counted_and_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The container goes on; what is lost is told at the beginning and at the end."""
     told: list[str] = []
-    (tmp_path / "0.log").symlink_to("/dev/full")
+    monkeypatch.setattr(logs, "open_regular", lambda path, flags, mode: os.open("/dev/full", os.O_WRONLY))
     log = ContainerLog(str(tmp_path), 0, on_loss=told.append)
     log.write("stdout", b"first\n")
     log.write("stdout", b"second\n")

@@ -42,7 +42,8 @@ from minikubelet.api.pod import (
 from minikubelet.runtime.base import PrepareError, StartError
 from minikubelet.runtime.environment import NodeInfo
 from minikubelet.runtime.mounts import Mount
-from minikubelet.runtime.volumes import container_mounts, prepare_volumes, remove_volumes
+from minikubelet.runtime.removal import remove_tree
+from minikubelet.runtime.volumes import container_mounts, prepare_volumes
 
 
 class Configs:
@@ -127,7 +128,7 @@ def test_pods_that_name_a_claim_share_a_directory_that_outlives_them(tmp_path: P
     place = prepare_one(claim("data"), first)
     (place / "row").write_text("1")
 
-    remove_volumes(pod_with(claim("data")), first)
+    remove_tree(first / "volumes")
 
     assert files_in(prepare_one(claim("data"), second)) == {"row": b"1"}
     assert mode_of(place) == 0o777
@@ -438,8 +439,8 @@ def test_term_14_removal_leaves_nothing_but_the_host_path(tmp_path: Path) -> Non
     directory = tmp_path / "pod"
     prepare(pod, directory)
 
-    remove_volumes(pod, directory)
-    remove_volumes(pod, directory)
+    remove_tree(directory / "volumes")
+    remove_tree(directory / "volumes")
 
     assert os.listdir(directory) == []
     assert os.listdir(kept) == ["file"]
@@ -454,7 +455,7 @@ def test_removal_never_follows_a_symlink(tmp_path: Path) -> None:
     (place / "link").symlink_to(victim)
     (place / "dangling").symlink_to("nowhere")
 
-    remove_volumes(pod, tmp_path / "pod")
+    remove_tree(tmp_path / "pod" / "volumes")
 
     assert os.listdir(victim) == ["file"]
     assert mode_of(victim) == 0o750
@@ -476,7 +477,7 @@ def test_removal_is_not_stopped_by_permissions_or_depth(tmp_path: Path) -> None:
     os.fchmod(here, 0o555)
     os.close(here)
 
-    remove_volumes(pod, tmp_path)
+    remove_tree(tmp_path / "volumes")
 
     assert os.listdir(tmp_path) == []
 

@@ -1,0 +1,76 @@
+"""Removing trees that containers have had their hands on.
+
+Responsible for removing all of it and nothing else: no symlink is followed, and neither permissions nor
+depth nor names that change under way get in the way. `shutil.rmtree` is safe from symlinks as well, but goes
+down with Python's stack and with the descriptors of the process, and stops where it may not look.
+"""
+
+import os
+import time
+from pathlib import Path
+
+import attrs
+
+
+def remove_tree(root: Path) -> None:
+    """`rm -rf`, but for any depth and whatever the permissions of directories; never follows a symlink.
+
+    Raises the first `OSError` after removing all that can be removed; nothing is there to remove is none.
+    """
+    top = os.open(root.parent, os.O_PATH)
+    try:
+        removal = _Removal(top, [root.name])
+        removal.run()
+    finally:
+        os.close(top)
+    if removal.failures:
+        raise removal.failures[0]
+
+
+@attrs.define
+class _Removal:
+    """Every step holds on to a directory, so it keeps its footing while names change under it.
+
+    What lies deeper than our stack and our descriptors should go is first taken to `top`.
+    """
+
+    top: int
+    pending: list[str]
+    failures: list[OSError] = attrs.Factory(list)
+
+    def run(self) -> None:
+        while self.pending:
+            self._remove(self.pending.pop(), self.top, 0)
+
+    def _remove(self, name: str, parent: int, depth: int) -> None:
+        try:
+            try:
+                os.unlink(name, dir_fd=parent)
+                return
+            except (IsADirectoryError, PermissionError):  # a directory: EISDIR on Linux, EPERM in POSIX
+                directory = _open_directory(name, parent)
+            try:
+                if depth < 100:
+                    for entry in os.listdir(directory):
+                        self._remove(entry, directory, depth + 1)
+                    os.rmdir(name, dir_fd=parent)
+                else:
+                    piece = f".removed.{os.getpid()}.{time.monotonic_ns()}"
+                    os.rename(name, piece, src_dir_fd=parent, dst_dir_fd=self.top)
+                    self.pending.append(piece)
+            finally:
+                os.close(directory)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            self.failures.append(error)
+
+
+def _open_directory(name: str, parent: int) -> int:
+    flags = os.O_DIRECTORY | os.O_NOFOLLOW
+    held = os.open(name, os.O_PATH | flags, dir_fd=parent)
+    try:
+        os.chmod(f"/proc/self/fd/{held}", 0o700)
+        return os.open(f"/proc/self/fd/{held}", os.O_RDONLY | os.O_DIRECTORY)
+    finally:
+        os.close(held)
