@@ -133,7 +133,7 @@ class LocalRuntime:
         try:
             self._guard = Guard(self.run_dir)
         except OSError:
-            rmtree(self.run_dir, ignore_errors=True)
+            self.run_dir.rmdir()
             raise
         self._reactor = Reactor()
         self._reaper = Reaper(self._reactor)
