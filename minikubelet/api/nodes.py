@@ -24,6 +24,7 @@ from yaml.events import (
     StreamEndEvent,
 )
 
+from minikubelet.api.errors import shown
 from minikubelet.api.values import frozen
 
 MAX_DEPTH = 100
@@ -249,7 +250,7 @@ def _hint(problem: str, context: str, character: str) -> str | None:
     if "cannot start any token" in problem:
         if character == "\t":
             return "a tab; YAML is indented with spaces"
-        return f"a value that begins with {character} must be quoted"
+        return f"a value that begins with {shown(character)} must be quoted"
     if "mapping values are not allowed" in problem:
         return "a line that is indented too far, or a value with ': ' in it that must be quoted"
     if "tab character" in problem:

@@ -17,12 +17,12 @@ def remove_tree(root: Path) -> None:
 
     Raises the first `OSError` after removing all that can be removed; nothing is there to remove is none.
     """
-    top = os.open(root.parent, os.O_PATH)
+    parent = os.open(root.parent, os.O_PATH)
+    removal = _Removal()
     try:
-        removal = _Removal(top, [root.name])
-        removal.run()
+        removal.remove(root.name, parent, 0)
     finally:
-        os.close(top)
+        os.close(parent)
     if removal.failures:
         raise removal.failures[0]
 
@@ -31,18 +31,15 @@ def remove_tree(root: Path) -> None:
 class _Removal:
     """Every step holds on to a directory, so it keeps its footing while names change under it.
 
-    What lies deeper than our stack and our descriptors should go is first taken to `top`.
+    What lies deeper than our stack and our descriptors should go is first taken to the top.
     """
 
-    top: int
-    pending: list[str]
+    top: int = -1
+    "A descriptor of the root, while it is there."
+    pending: list[str] = attrs.Factory(list)
     failures: list[OSError] = attrs.Factory(list)
 
-    def run(self) -> None:
-        while self.pending:
-            self._remove(self.pending.pop(), self.top, 0)
-
-    def _remove(self, name: str, parent: int, depth: int) -> None:
+    def remove(self, name: str, parent: int, depth: int) -> None:
         try:
             try:
                 os.unlink(name, dir_fd=parent)
@@ -51,8 +48,7 @@ class _Removal:
                 directory = _open_directory(name, parent)
             try:
                 if depth < 100:
-                    for entry in os.listdir(directory):
-                        self._remove(entry, directory, depth + 1)
+                    self._empty(directory, depth)
                     os.rmdir(name, dir_fd=parent)
                 else:
                     piece = f".removed.{os.getpid()}.{time.monotonic_ns()}"
@@ -64,6 +60,14 @@ class _Removal:
             pass
         except OSError as error:
             self.failures.append(error)
+
+    def _empty(self, directory: int, depth: int) -> None:
+        if depth == 0:
+            self.top = directory
+        for entry in os.listdir(directory):
+            self.remove(entry, directory, depth + 1)
+        while depth == 0 and self.pending:
+            self.remove(self.pending.pop(), directory, 1)
 
 
 def _open_directory(name: str, parent: int) -> int:

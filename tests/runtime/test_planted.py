@@ -6,10 +6,13 @@ Nothing of it is followed, waited for, or stops the supervisor. No way leads out
 import io
 import os
 import stat
+import subprocess
+import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import attrs
 import pytest
 from every_user import as_every_user, as_root
 from test_local import MOUNT, VOLUME, need_mounts, pod, run
@@ -19,6 +22,7 @@ from minikubelet.api.pod import Container, Pod, VolumeMount
 from minikubelet.runtime import volumes
 from minikubelet.runtime.base import StartError
 from minikubelet.runtime.hosts import write_hosts
+from minikubelet.runtime.local import LocalRuntime
 from minikubelet.runtime.logs import ContainerLog, log_path, remove_attempts, tail, tidy_rotated
 from minikubelet.runtime.mounts import Mount, MountError, MountNamespace, MountPoints, mount_support
 from minikubelet.runtime.planted import identity, open_beneath, open_regular
@@ -431,15 +435,19 @@ def test_removal_follows_no_directory_that_has_become_a_symlink(
 @as_every_user
 def test_term_14_nothing_that_a_container_leaves_keeps_its_directory(directory: Path) -> None:
     """Trees deeper than Python's stack and descriptors go, and directories that may not be looked into."""
-    os.environ["TMPDIR"] = str(directory)
-    script = (
-        "mkdir -p $(printf 'd/%.0s' $(seq 1200)) || exit 1\n"
-        "mkdir -p locked/below; chmod 0 locked; ln -s / root; mkfifo pipe"
-    )
-    result = run(pod(script))
+    tempfile.tempdir = str(directory)
+    told: list[str] = []
+    runtime = LocalRuntime(notice=told.append)
+    subject = attrs.evolve(POD, metadata=attrs.evolve(POD.metadata, uid="uid"))
+    runtime.prepare_pod(subject)
+    home = runtime.run_dir / "uid"
+    script = "mkdir -p $(printf 'd/%.0s' $(seq 1200)); mkdir -p locked/below; chmod 0 locked; ln -s / root"
+    subprocess.run(["sh", "-c", script], cwd=home / "containers" / "c", check=True)
+    runtime.remove_pod(subject)
 
-    assert result.exit_code == 0, result.output
-    assert list(directory.glob("minikubelet-*")) == []
+    assert list(runtime.run_dir.glob("uid*")) == []
+    runtime.close()
+    assert (list(directory.iterdir()), told) == ([], [])
 
 
 @as_every_user
