@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import resource
 import select
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import attrs
 import pytest
 import trio
 
+from minikubelet.runtime import brand
 from minikubelet.runtime import spawn as spawn_module
 from minikubelet.runtime.logs import ContainerLog
 from minikubelet.runtime.proc import MARKER, children_of
@@ -506,6 +508,7 @@ LEFT_BEHIND = {
     "ignores signals": "(trap '' TERM HUP INT; setsid ./left &)",
     "stopped": "(setsid ./left stop &)",
     "below another daemon": "(setsid sh -c 'setsid ./left & exec sleep 1000' &)",
+    "all of it": "(env -i PATH=$PATH setsid sh -c '(setsid ./left stop &) </dev/null >/dev/null 2>&1' &)",
 }
 
 
@@ -784,6 +787,95 @@ def test_time_that_runs_out_kills_all_of_a_command(supervisor: Supervisor) -> No
     supervisor.wait(lambda: not any(map(exists, pids)))
 
     assert (result.exit_code, len(pids)) == (None, 2)
+
+
+HIDDEN = (
+    "(env -i PATH=$PATH setsid sh -c "
+    "'(setsid sh -c \"echo \\$\\$ >{pid}; exec sleep 1000\" &) >/dev/null 2>&1' &)"
+)
+"A daemon with no parent, session, environment or output of ours: only its brand tells it from a stranger."
+
+
+def test_time_that_runs_out_finds_who_hides_behind_a_double_fork(supervisor: Supervisor) -> None:
+    """PROBE-21, TERM-17: and only what that command started; a daemon of the container lives on."""
+    pid, of_container = supervisor.fifo("pid"), supervisor.fifo("of_container")
+    container = supervisor.shell(f"{HIDDEN.format(pid=of_container)}; exec sleep 1000")
+    others = int(of_container.hear())
+    results: list[CommandResult] = []
+
+    async def main() -> None:
+        argv = ["sh", "-c", f"{HIDDEN.format(pid=pid)}; exec sleep 1000"]
+        results.append(
+            await run_command(
+                container.process, argv, env=ENV, cwd="/", timeout_seconds=0.5, keep_leftovers=True
+            )
+        )
+
+    supervisor.trio(main)
+    hidden = int(pid.hear())
+    supervisor.wait(lambda: not exists(hidden))
+
+    assert results[0].exit_code is None
+    assert exists(others)
+    container.process.signal(signal.SIGTERM)
+    supervisor.wait(lambda: container.exits)
+    assert not exists(others)
+
+
+def test_what_a_finished_command_hides_ends_with_its_container(supervisor: Supervisor) -> None:
+    """TERM-17: as much as what it leaves behind openly."""
+    container = supervisor.start("sleep", "1000")
+    pid = supervisor.fifo("pid")
+    results: list[CommandResult] = []
+    Command.start(
+        container.process,
+        ["sh", "-c", HIDDEN.format(pid=pid)],
+        env=ENV,
+        cwd="/",
+        done=results.append,
+        keep_leftovers=True,
+    )
+    hidden = int(pid.hear())
+    supervisor.wait(lambda: results)
+    alive = exists(hidden)
+    container.process.signal(signal.SIGTERM)
+    supervisor.wait(lambda: container.exits)
+
+    assert (alive, exists(hidden)) == (True, False)
+
+
+def test_a_hidden_daemon_ends_with_its_own_container_only(supervisor: Supervisor) -> None:
+    """TERM-17: two containers, each with one that hides."""
+    fifos = [supervisor.fifo(name) for name in ("one", "two")]
+    instances = [supervisor.shell(f"{HIDDEN.format(pid=fifo)}; exec sleep 1000") for fifo in fifos]
+    pids = [int(fifo.hear()) for fifo in fifos]
+    instances[0].process.signal(signal.SIGTERM)
+    supervisor.wait(lambda: instances[0].exits)
+
+    assert [exists(pid) for pid in pids] == [False, True]
+
+
+def test_limits_that_nobody_heeds_are_ours_again_after_a_start(supervisor: Supervisor) -> None:
+    """The brand is on what was started, not on the program that we are a part of."""
+    limits = (brand.RUN, brand.CONTAINER)
+    instance = supervisor.start("sleep", "1000")
+    theirs = [resource.prlimit(instance.process.pid, limit) for limit in limits]
+
+    assert [resource.getrlimit(limit) for limit in limits] == [(-1, -1)] * 2
+    assert all(soft > 1 << 61 and hard == -1 for soft, hard in theirs)
+
+
+def test_who_is_branded_already_keeps_that() -> None:
+    """A supervisor in a container of another one, which could not tell its own otherwise."""
+    outer = brand.Brand()
+    with outer.on(7), subprocess.Popen(["sleep", "1000"]) as ours:
+        inner = brand.Brand()
+        with inner.on(8), subprocess.Popen(["sleep", "1000"]) as theirs:
+            marks = [reader.read(pid) for reader in (outer, inner) for pid in (ours.pid, theirs.pid)]
+            theirs.kill()
+        ours.kill()
+
+    assert marks == [7, 7, 0, 0]
 
 
 def test_a_cancelled_command_is_killed(supervisor: Supervisor) -> None:
