@@ -139,7 +139,7 @@ def test_without_cgroup_v2_there_is_a_reason(hierarchy: Hierarchy) -> None:
 
 def test_finding_out_on_this_machine_leaves_nothing() -> None:
     """Whatever it allows."""
-    here = cgroups._own_cgroup(Path("/proc/self"))
+    here = cgroups.own_cgroup(Path("/proc/self"))
     found = find_delegation.__wrapped__()
 
     assert (found.directory is None) == (found.reason != "")
@@ -148,7 +148,7 @@ def test_finding_out_on_this_machine_leaves_nothing() -> None:
 
 def test_a_process_moves_with_its_children(tmp_path: Path) -> None:
     """What it has started before it was moved, too; in a real cgroup, where we may make one."""
-    here = cgroups._own_cgroup(Path("/proc/self"))
+    here = cgroups.own_cgroup(Path("/proc/self"))
     if here is None or cgroups._try_out(here):
         pytest.skip("needs a cgroup to write to")
     made = Cgroup(here / f"minikubelet-test-{os.getpid()}")
