@@ -1,0 +1,20 @@
+"""A minute of `benchmarks.chaos`, and a short soak: what is measured for long by hand."""
+
+import subprocess
+import sys
+
+
+def test_nothing_survives_a_minute_of_chaos():
+    """TERM-17, LOCAL-9: 200 pods a round, whose processes are killed at random, and so is minikubelet."""
+    program = [sys.executable, "-m", "benchmarks.chaos", "--time", "60", "--pods", "200"]
+    ran = subprocess.run(program, capture_output=True, text=True, timeout=400, check=False)
+
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def test_many_restarts_need_no_more_than_a_few():
+    """Memory and descriptors."""
+    program = [sys.executable, "-m", "benchmarks.soak", "--restarts", "2000"]
+    ran = subprocess.run(program, capture_output=True, text=True, timeout=200, check=False)
+
+    assert ran.returncode == 0, ran.stdout + ran.stderr
