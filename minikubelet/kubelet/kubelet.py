@@ -437,7 +437,7 @@ class Kubelet:
         worker = self._pods[key]
 
         def holds() -> bool:
-            return worker.record.transitions.get(condition_type, (False, 0.0))[0]
+            return worker.record.answers.get(condition_type, False)
 
         await self.wait_until(lambda: holds() or worker.is_finished)
         pod = worker.published(self.epoch)

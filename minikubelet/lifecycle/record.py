@@ -264,8 +264,10 @@ class PodRecord:
     deletion: Deletion | None = None
     ending: Ending | None = None
     finished_at: float | None = None
-    transitions: Mapping[str, tuple[bool, float]] = attrs.Factory(dict)
-    "COND-2: condition type to (status, since)."
+    answers: Mapping[str, bool] = attrs.Factory(dict)
+    "COND-1: condition type to status."
+    answered_at: Mapping[str, float] = attrs.Factory(dict)
+    "COND-2: condition type to when its status last changed."
 
     @property
     def spec(self) -> PodSpec:

@@ -176,8 +176,7 @@ def test_COND_2_a_condition_that_changed_and_changed_back_between_two_readings_h
     """And one that did not is the very value that was published before."""
     record = with_transitions(new_record(pod(), LifecycleSettings(), 0.0), 0.0)
     published = conditions(record, 0.0)
-    status, _ = record.transitions["Ready"]
-    moved = evolve(record, transitions={**record.transitions, "Ready": (status, 60.0)})
+    moved = evolve(record, answered_at={**record.answered_at, "Ready": 60.0})
 
     again = conditions(moved, 0.0, published)
     assert [new.type for new, old in zip(again, published, strict=True) if new is not old] == ["Ready"]
