@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import attrs
 
+from minikubelet.api.event import ObjectReference
 from minikubelet.api.meta import Json, ObjectMeta
 from minikubelet.api.pod_status import PodStatus
 from minikubelet.api.values import derived, frozen
@@ -495,10 +496,19 @@ class Pod:
     api_version: str = "v1"
     kind: str = "Pod"
 
-    @property
+    @derived
     def key(self) -> str:
         """`namespace/name`, unique among the pods of one run."""
         return f"{self.metadata.namespace}/{self.metadata.name}"
+
+    @derived
+    def references(self) -> dict[str | None, ObjectReference]:
+        """EVENT-6: what an Event is about, by the container's name; None for the pod itself."""
+        meta, paths = self.metadata, {None: None, **self.spec.field_paths}
+        return {
+            name: ObjectReference("Pod", meta.namespace, meta.name, meta.uid, field_path=path)
+            for name, path in paths.items()
+        }
 
 
 @frozen

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from attrs import evolve, frozen
 else:
+    _new, _set = object.__new__, object.__setattr__
 
     def frozen(cls: type) -> type:
         """A class of values that never change, compared by their fields."""
@@ -30,10 +31,11 @@ else:
         """The value with those fields changed; what was derived from the others is forgotten."""
         cls = value.__class__
         fields = value.__dict__ | changes
-        for name in _derived_names.get(cls, ()):
-            fields.pop(name, None)
-        copy = object.__new__(cls)
-        object.__setattr__(copy, "__dict__", fields)
+        if cls in _derived_names:
+            for name in _derived_names[cls]:
+                fields.pop(name, None)
+        copy = _new(cls)
+        _set(copy, "__dict__", fields)
         return copy
 
     class derived:

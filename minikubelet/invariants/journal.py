@@ -7,10 +7,9 @@ everything on to another and writes it down. So the same log comes of real proce
 from collections.abc import Callable
 from typing import Any, Literal
 
-import attrs
-
 from minikubelet.api.event import Event
 from minikubelet.api.pod import Container, LifecycleHandler, Pod, Probe
+from minikubelet.api.values import frozen
 from minikubelet.kubelet.kubelet import Kubelet, Observer
 from minikubelet.lifecycle.facts import DeletionRequested, ProbeKind, ReadinessGateSet
 from minikubelet.lifecycle.settings import LifecycleSettings
@@ -67,7 +66,7 @@ HEARTBEAT = 0.1
 "Seconds between two measurements of how late a real machine is."
 
 
-@attrs.frozen
+@frozen
 class Entry:
     at: float
     "Seconds on the runtime's clock."
@@ -117,9 +116,13 @@ class Journal(Observer):
         return self._kubelet is not None and self._kubelet.is_finished
 
     def close(self) -> None:
-        """The run is over."""
+        """The run is over. Nobody is followed any more, so that nothing of it is held on to."""
         assert self._kubelet is not None
         self.note("over", "", detail=self._kubelet.is_finished)
+        self._kubelet.observers.remove(self)
+        self._kubelet = None
+        for remembered in (self._published, self._begun, self._last_publication):
+            remembered.clear()
 
     def note(
         self, what: What, key: str, container: str = "", attempt: int = -1, detail: object = None

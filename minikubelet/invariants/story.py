@@ -109,6 +109,10 @@ class PodStory:
         made: T = self._readings[reading]
         return made
 
+    def forget_readings(self) -> None:
+        """They hold on to the story as it does to them, which would leave both to the garbage collector."""
+        self._readings.clear()
+
     @property
     def spec(self) -> PodSpec:
         return self.pod.spec

@@ -268,10 +268,10 @@ class PodRecord:
     "COND-1: condition type to status."
     answered_at: Mapping[str, float] = attrs.Factory(dict)
     "COND-2: condition type to when its status last changed."
-
-    @property
-    def spec(self) -> PodSpec:
-        return self.pod.spec
+    spec: PodSpec = attrs.field(
+        init=False, eq=False, repr=False, default=attrs.Factory(lambda self: self.pod.spec, takes_self=True)
+    )
+    "The pod's, at hand because nothing is read as often."
 
     @property
     def any_live(self) -> bool:
