@@ -100,11 +100,11 @@ class Journal(Observer):
         "The limit was reached: what happened after the last entry is not known."
         self._kubelet: Kubelet | None = None
         self._published: dict[str, object] = {}
-        self._begun: dict[str, object] = {}
+        self._accepted: dict[str, Pod] = {}
         self._last_publication: dict[str, Pod] = {}
 
     def follow(self, kubelet: Kubelet) -> None:
-        """Write down what it publishes from now on. Its runtime is to be one of `journaled`'s."""
+        """Write down what it publishes. It has nothing yet, and its runtime is one of `journaled`'s."""
         self._kubelet = kubelet
         self.settings = kubelet.settings
         self.epoch = kubelet.epoch
@@ -121,7 +121,7 @@ class Journal(Observer):
         self.note("over", "", detail=self._kubelet.is_finished)
         self._kubelet.observers.remove(self)
         self._kubelet = None
-        for remembered in (self._published, self._begun, self._last_publication):
+        for remembered in (self._published, self._accepted, self._last_publication):
             remembered.clear()
 
     def note(
@@ -134,6 +134,9 @@ class Journal(Observer):
         self.entries.append(Entry(self._kubelet.runtime.now(), what, key, container, attempt, detail))
 
     # -------------------------------------------------------------- as an observer of the kubelet
+
+    def accepted(self, pod: Pod) -> None:
+        self._accepted[pod.key] = pod
 
     def event(self, event: Event) -> None:
         about = event.involved_object
@@ -171,14 +174,10 @@ class Journal(Observer):
         self.note("jobPublished", key, detail=job)
 
     def _begin(self, key: str) -> None:
-        assert self._kubelet is not None
-        try:
-            worker = self._kubelet.worker(key)
-        except KeyError:  # it is forgotten already (JOB-28)
-            return
-        if self._begun.get(key) is not worker:  # the first of that name, or the next one
-            self._begun[key] = worker
-            self.note("begun", key, detail=worker.record.pod)
+        """Before anything else of a pod: of the first of its name, and of the next one."""
+        pod = self._accepted.pop(key, None)
+        if pod is not None:
+            self.note("begun", key, detail=pod)
 
 
 def journaled(runtime: Runtime, journal: Journal) -> Runtime:

@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 class Observer:
     """Somebody who is told what happens; called synchronously, so it must be quick and not raise."""
 
+    def accepted(self, pod: Pod) -> None:
+        """The pod is there from now on; nothing of it has happened yet."""
+
     def event(self, event: Event) -> None:
         """An Event was recorded."""
 
@@ -133,6 +136,8 @@ class Kubelet:
         if owner is not None:
             self._owners[pod.key] = owner
         self._unfinished.add(worker)
+        for observer in self.observers:
+            observer.accepted(pod)
         self._mark(worker)
         return pod.key
 

@@ -5,7 +5,6 @@ become timestamps here (LOCAL-8). One fact seldom changes more than one containe
 publication has in common with the one before it, both have the same objects.
 """
 
-from collections.abc import Sequence
 from operator import is_
 
 from minikubelet.api.meta import ObjectMeta, format_time
@@ -68,24 +67,23 @@ def _metadata(record: PodRecord, epoch: float) -> ObjectMeta:
 def pod_status(record: PodRecord, epoch: float, last: Publication | None = None) -> PodStatus:
     ending, spec = record.ending, record.spec
     shows_reason = ending is not None and record.finished_at is not None  # TERM-12
-    before = _lasting_status(record, epoch) if last is None else last.status
-    inits = _statuses(record, spec.init_containers, epoch, last, before.init_container_statuses)
-    mains = _statuses(record, spec.containers, epoch, last, before.container_statuses)
-    if (
-        last is not None
-        and inits is before.init_container_statuses
-        and mains is before.container_statuses
-        and _is_told_alike(record, last.record)
-    ):
-        return before
+    if last is None:
+        before = _lasting_status(record, epoch)
+        statuses = [container_status(record, container, epoch) for container in spec.all_containers.values()]
+    else:
+        before = last.status
+        told = [*before.init_container_statuses, *before.container_statuses]
+        statuses = _statuses(record, epoch, last.record, told)
+        if _is_told_alike(record, last.record) and all(map(is_, statuses, told)):
+            return before
     return evolve(
         before,
         phase=phase(record),
         conditions=conditions(record, epoch, before.conditions),
         reason=ending.reason if ending and shows_reason else None,
         message=ending.message if ending and shows_reason else None,
-        init_container_statuses=inits,
-        container_statuses=mains,
+        init_container_statuses=tuple(statuses[: len(spec.init_containers)]),
+        container_statuses=tuple(statuses[len(spec.init_containers) :]),
     )
 
 
@@ -112,27 +110,19 @@ def _lasting_status(record: PodRecord, epoch: float) -> PodStatus:
 
 
 def _statuses(
-    record: PodRecord,
-    containers: Sequence[Container],
-    epoch: float,
-    last: Publication | None,
-    before: tuple[ContainerStatus, ...],
-) -> tuple[ContainerStatus, ...]:
-    """`before` are those of the last publication. A status depends on no other container's record."""
-    if last is None:
-        return tuple([container_status(record, container, epoch) for container in containers])
-    now, then, same_ending = record.containers, last.record.containers, record.ending is last.record.ending
+    record: PodRecord, epoch: float, before: PodRecord, told: list[ContainerStatus]
+) -> list[ContainerStatus]:
+    """`told` are those of the record `before`. A status depends on no other container's record."""
+    now, then, same_ending = record.containers, before.containers, record.ending is before.ending
     if now is then and same_ending:
-        return before
-    statuses = tuple(
-        [
-            status
-            if _is_shown_alike(now[status.name], then[status.name], same_ending)
-            else container_status(record, container, epoch)
-            for container, status in zip(containers, before, strict=True)
-        ]
-    )
-    return before if all(map(is_, statuses, before)) else statuses
+        return told
+    containers = record.spec.all_containers
+    return [
+        status
+        if _is_shown_alike(now[status.name], then[status.name], same_ending)
+        else container_status(record, containers[status.name], epoch)
+        for status in told
+    ]
 
 
 def _is_shown_alike(now: ContainerRecord, then: ContainerRecord, same_ending: bool) -> bool:
