@@ -12,7 +12,7 @@ import attrs
 from minikubelet.api.event import ObjectReference
 from minikubelet.api.meta import Json, ObjectMeta
 from minikubelet.api.pod_status import PodStatus
-from minikubelet.api.values import derived, frozen
+from minikubelet.api.values import derived, evolve, frozen
 
 IntOrString = int | str
 
@@ -504,11 +504,10 @@ class Pod:
     @derived
     def references(self) -> dict[str | None, ObjectReference]:
         """EVENT-6: what an Event is about, by the container's name; None for the pod itself."""
-        meta, paths = self.metadata, {None: None, **self.spec.field_paths}
-        return {
-            name: ObjectReference("Pod", meta.namespace, meta.name, meta.uid, field_path=path)
-            for name, path in paths.items()
-        }
+        meta = self.metadata
+        about_pod = ObjectReference("Pod", meta.namespace, meta.name, meta.uid)
+        paths = self.spec.field_paths.items()
+        return {None: about_pod, **{name: evolve(about_pod, field_path=path) for name, path in paths}}
 
 
 @frozen

@@ -118,11 +118,13 @@ def run_on_heap(case: Case, output: Output | None = None, look_on: LookOn | None
     world.begin()
     kubelet.settle()
     while not kubelet.is_finished:
-        instant = min(scheduler.due_at(), kubelet.next_alarm())
+        alarm = kubelet.next_alarm()
+        instant = min(scheduler.due_at(), alarm)
         if instant == inf or instant > world.given_up_at:
             break
         scheduler.run_until(instant, kubelet.settle)
-        kubelet.settle()
+        if instant == alarm:
+            kubelet.settle()
     world.journal.close()
     scheduler.clear()
     return world.journal

@@ -5,11 +5,10 @@ everything on to another and writes it down. So the same log comes of real proce
 """
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from minikubelet.api.event import Event
 from minikubelet.api.pod import Container, LifecycleHandler, Pod, Probe
-from minikubelet.api.values import frozen
 from minikubelet.kubelet.kubelet import Kubelet, Observer
 from minikubelet.lifecycle.facts import DeletionRequested, ProbeKind, ReadinessGateSet
 from minikubelet.lifecycle.settings import LifecycleSettings
@@ -66,8 +65,7 @@ HEARTBEAT = 0.1
 "Seconds between two measurements of how late a real machine is."
 
 
-@frozen
-class Entry:
+class Entry(NamedTuple):
     at: float
     "Seconds on the runtime's clock."
     what: What
@@ -99,6 +97,7 @@ class Journal(Observer):
         self.is_cut = False
         "The limit was reached: what happened after the last entry is not known."
         self._kubelet: Kubelet | None = None
+        self._now: Callable[[], float]
         self._published: dict[str, object] = {}
         self._accepted: dict[str, Pod] = {}
         self._last_publication: dict[str, Pod] = {}
@@ -108,6 +107,7 @@ class Journal(Observer):
         self._kubelet = kubelet
         self.settings = kubelet.settings
         self.epoch = kubelet.epoch
+        self._now = kubelet.runtime.now
         kubelet.observers.append(self)
 
     @property
@@ -127,11 +127,10 @@ class Journal(Observer):
     def note(
         self, what: What, key: str, container: str = "", attempt: int = -1, detail: object = None
     ) -> None:
-        assert self._kubelet is not None
         if self.limit is not None and len(self.entries) >= self.limit:
             self.is_cut = True
             return
-        self.entries.append(Entry(self._kubelet.runtime.now(), what, key, container, attempt, detail))
+        self.entries.append(Entry(self._now(), what, key, container, attempt, detail))
 
     # -------------------------------------------------------------- as an observer of the kubelet
 

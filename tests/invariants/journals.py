@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import attrs
-
 from minikubelet.api.job import Job
 from minikubelet.api.pod import Pod
 from minikubelet.fuzz.case import Case
@@ -44,15 +42,14 @@ def without(journal: Journal, *missing: Entry) -> Journal:
 def later(journal: Journal, seconds: float, *moved: Entry) -> Journal:
     """As if these had happened so much later, or with a negative number earlier, in the same order."""
     put = [
-        attrs.evolve(one, at=one.at + seconds) if any(one is m for m in moved) else one
-        for one in journal.entries
+        one._replace(at=one.at + seconds) if any(one is m for m in moved) else one for one in journal.entries
     ]
     return _with_entries(journal, sorted(put, key=lambda entry: entry.at))
 
 
 def replaced(journal: Journal, entry: Entry, **fields: Any) -> Journal:
     return _with_entries(
-        journal, [attrs.evolve(one, **fields) if one is entry else one for one in journal.entries]
+        journal, [one._replace(**fields) if one is entry else one for one in journal.entries]
     )
 
 

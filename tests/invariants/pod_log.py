@@ -155,7 +155,7 @@ def with_status(journal: Journal, change: Callable[[PodStatus], PodStatus], nth:
     """A journal with one publication changed."""
 
     def changed(entry: Entry) -> Entry:
-        return attrs.evolve(entry, detail=attrs.evolve(entry.detail, status=change(entry.detail.status)))
+        return entry._replace(detail=attrs.evolve(entry.detail, status=change(entry.detail.status)))
 
     return with_changed(journal, lambda entry: entry.what == "published", changed, nth)
 

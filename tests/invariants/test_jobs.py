@@ -255,7 +255,7 @@ def test_JOB_16_a_Job_that_is_Complete_with_another_number_is_found(retried):
 
 def test_JOB_29_a_condition_that_is_taken_back_is_found(given_up):
     last = entries(given_up, "jobPublished")[-1]
-    again = attrs.evolve(last, detail=attrs.evolve(last.detail, status=status_of(last)))
+    again = last._replace(detail=attrs.evolve(last.detail, status=status_of(last)))
     journal = after(given_up, last, again)
 
     assert "job-conditions-last" not in broken(journal)
@@ -295,7 +295,7 @@ def test_a_deleted_Job_that_replaces_its_pod_is_found():
 
     assert broken(journal) == set()
     assert "job-pods-are-made-when-due" in broken(
-        before(journal, last, attrs.evolve(first, at=last.at, detail=event))
+        before(journal, last, first._replace(at=last.at, detail=event))
     )
 
 
@@ -311,13 +311,13 @@ def test_JOB_28_a_Job_that_outlives_its_time_to_live_is_found():
         pod(), job(ttl_seconds_after_finished=2), scripts={"main": (Script(), Script(1.0))}, ends_at=9.0
     )
     last = entries(journal, "jobPublished")[-1]
-    late = attrs.evolve(last, at=3.5)
+    late = last._replace(at=3.5)
     asked = next(e for e in journal.entries if e.at >= 3.5)
 
     assert last.at == 1.0
     assert broken(journal) == set()
     assert "job-time-to-live-is-kept" in broken(before(journal, asked, late))
-    assert "job-time-to-live-is-kept" not in broken(before(journal, asked, attrs.evolve(last, at=3.0)))
+    assert "job-time-to-live-is-kept" not in broken(before(journal, asked, last._replace(at=3.0)))
 
 
 def test_a_run_that_counts_as_finished_with_a_Job_left_is_found(retried):

@@ -93,7 +93,7 @@ def test_PROBE_8_a_startup_probe_after_its_verdict_is_found(healthy):
 def test_PROBE_5_a_second_question_before_the_answer_is_found(healthy):
     asked, answered = (entries(healthy, what, "main")[0] for what in ("probeBegan", "probeEnded"))
 
-    assert "one-probe-in-flight" in broken(before(healthy, answered, attrs.evolve(asked, at=answered.at)))
+    assert "one-probe-in-flight" in broken(before(healthy, answered, asked._replace(at=answered.at)))
 
 
 @pytest.mark.parametrize("seconds", [0.5, -0.5])

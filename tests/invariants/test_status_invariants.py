@@ -139,14 +139,14 @@ def condition(kind: str, nth: int, **changes: object) -> Any:
 def metadata(nth: int, **changes: object) -> Any:
     def changed(entry: Entry) -> Entry:
         about = attrs.evolve(entry.detail.metadata, **changes)
-        return attrs.evolve(entry, detail=attrs.evolve(entry.detail, metadata=about))
+        return entry._replace(detail=attrs.evolve(entry.detail, metadata=about))
 
     return lambda run: with_changed(run, lambda entry: entry.what == "published", changed, nth)
 
 
 def event(reason: str, *, is_missing: bool = False, **changes: object) -> Any:
     def changed(entry: Entry) -> Entry | None:
-        return None if is_missing else attrs.evolve(entry, detail=attrs.evolve(entry.detail, **changes))
+        return None if is_missing else entry._replace(detail=attrs.evolve(entry.detail, **changes))
 
     return lambda run: with_changed(run, lambda e: e.what == "event" and e.detail.reason == reason, changed)
 
