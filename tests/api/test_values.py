@@ -57,3 +57,16 @@ def test_evolve_changes_a_copy_and_derives_anew():
 
     assert (after, after.note, after.norm) == (Point(3, 2), "a", 13)
     assert (before, before.norm) == (Point(1, 2), 5)
+
+
+def test_defaults_are_made_for_each_value_and_what_is_missing_or_too_much_is_refused():
+    @frozen
+    class Bag:
+        items: dict[str, int] = attrs.Factory(dict)
+        note: str = attrs.field(default="", kw_only=True)
+
+    assert (Bag({"a": 1}, note="n"), Bag().items, Bag().note) == (Bag({"a": 1}, note="n"), {}, "")
+    assert Bag().items is not Bag().items
+    for wrong in (lambda: Bag({}, "n"), lambda: Bag(other=1), lambda: Other()):
+        with pytest.raises(TypeError):
+            wrong()

@@ -1,12 +1,16 @@
 """What a script means: the parts of a simulated life that are not as simple as they look."""
 
+import gc
 from math import inf
 
 import attrs
 
 from minikubelet.api.pod import Container, Pod
+from minikubelet.fuzz import generate
 from minikubelet.fuzz.case import Case, Request
+from minikubelet.fuzz.draw import SeededDraw
 from minikubelet.fuzz.engines import run_on_heap
+from minikubelet.invariants.checker import check
 from minikubelet.runtime.base import StartError
 from minikubelet.runtime.simulated import HookScript, Script
 from simulation import PROBE, container, pod, sidecar
@@ -102,3 +106,19 @@ def test_a_hook_may_take_its_container_with_it():
 
     assert entries(case, "exited") == [(3.0, 42)]
     assert entries(case, "signalled") == []
+
+
+def test_a_world_and_what_is_read_of_it_leave_nothing_to_the_garbage_collector():
+    """A search lives in many: collecting cycles took a tenth of its time."""
+    case = generate.case(SeededDraw(5))
+    assert check(run_on_heap(case)) == []
+
+    gc.collect()
+    gc.disable()
+    try:
+        journal = run_on_heap(case)
+        check(journal)
+        del journal
+        assert gc.collect() == 0
+    finally:
+        gc.enable()

@@ -15,7 +15,7 @@ from minikubelet.lifecycle.conditions import conditions, with_transitions
 from minikubelet.lifecycle.facts import ContainerExited, ContainerStarted
 from minikubelet.lifecycle.record import new_record, observe
 from minikubelet.lifecycle.settings import LifecycleSettings
-from minikubelet.lifecycle.status import qos_class
+from minikubelet.lifecycle.status import publish, qos_class
 from minikubelet.runtime.simulated import HookScript, Script
 from simulation import KUBELET_GATE, PROBE, container, delete, pod, run, sidecar
 
@@ -376,3 +376,16 @@ def test_TMSG_4_a_message_is_cut_between_characters():
     )
 
     assert done.status("c7").state.terminated.message == "€" * 409
+
+
+def test_STATUS_1_what_changes_nothing_that_is_shown_is_published_as_the_very_same_object():
+    """And what does is not, but what it has in common with the one before is."""
+    record = observe(new_record(pod(), LifecycleSettings(), 0.0), ContainerStarted("main", 0), 1.0)
+    first = publish(with_transitions(record, 1.0), 0.0)
+    again = publish(evolve(first.record, prepare_retry_at=2.0), 0.0, first)
+    ended = publish(observe(first.record, ContainerExited("main", 0, 0), 2.0), 0.0, again)
+
+    assert again.pod is first.pod
+    assert ended.pod.status != first.pod.status
+    assert ended.pod.metadata is first.pod.metadata
+    assert ended.pod == publish(ended.record, 0.0).pod
