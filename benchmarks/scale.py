@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from math import inf
 from pathlib import Path
+from typing import TypeVar
 
 import attrs
 
@@ -28,6 +29,7 @@ from minikubelet.bench.scenarios import services_of
 from minikubelet.bench.subjects import Minikubelet, pod
 from minikubelet.bench.supervised import Service, Supervised, become_subreaper, memory, supervised, usage
 from minikubelet.bench.tools import Tools, tools
+from minikubelet.fuzz.search import GC_THRESHOLD
 from minikubelet.kubelet.kubelet import Kubelet
 from minikubelet.runtime.simulated import HeapScheduler, SimulatedRuntime
 
@@ -36,7 +38,6 @@ DESCRIPTORS_EACH = 4
 
 SPARE_DESCRIPTORS = 200
 PER_POD = 100
-IDLE_SECONDS = 60
 VIRTUAL_SECONDS = 10
 
 
@@ -56,7 +57,7 @@ class Containers:
     stop_seconds: float
 
 
-def many_containers(number: int, these: Tools) -> Containers:
+def many_containers(number: int, these: Tools, idle: float) -> Containers:
     subject = Minikubelet(these)
     at_most = (these.descriptors - SPARE_DESCRIPTORS) // DESCRIPTORS_EACH
     supervisors = -(-number // at_most)
@@ -76,7 +77,7 @@ def many_containers(number: int, these: Tools) -> Containers:
         assert len(children) == number, len(children)
         rss, _ = memory(own)
         before = usage(own)
-        time.sleep(IDLE_SECONDS)
+        time.sleep(idle)
         used = usage(own).since(before)
         since = time.monotonic_ns()
         for run in runs:
@@ -87,8 +88,8 @@ def many_containers(number: int, these: Tools) -> Containers:
         supervisors=supervisors,
         start_seconds=start_seconds,
         rss_mib=rss / 1024,
-        idle_cpu_ms=used.cpu_seconds * 1000,
-        idle_switches=used.switches,
+        idle_cpu_ms=used.cpu_seconds * 1000 * 60 / idle,
+        idle_switches=used.switches * 60 / idle,
         stop_seconds=stop / 1000,
     )
 
@@ -138,6 +139,7 @@ def many_pods(number: int) -> Pods:
     pods = [Pod(ObjectMeta(name=f"p{n}"), spec) for n in range(number)]
     gc.collect()
     gc.freeze()
+    gc.set_threshold(GC_THRESHOLD)  # as wherever time is virtual
 
     def live(until: float) -> float:
         began = time.process_time()
@@ -167,22 +169,32 @@ def many_pods(number: int) -> Pods:
     return Pods(number, events, accepted / number * 1e6, lived / events * 1e6, ended / number * 1e6)
 
 
+T = TypeVar("T", Containers, Pods)
+
+
+def tell(what: T) -> T:
+    print(", ".join(f"{name} {value:,.6g}" for name, value in attrs.asdict(what).items()), flush=True)
+    return what
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scale")
     parser.add_argument("--containers", type=int, default=10_000, help="0: none")
+    parser.add_argument("--idle", type=float, default=60, metavar="S", help="length of the idle window")
     parser.add_argument("--pods", default="100,1000,10000")
     parser.add_argument("--json", type=Path, metavar="FILE")
     given = parser.parse_args()
-    told: dict[str, object] = {"machine": machine_facts()}
+    containers: list[Containers] = []
     if given.containers:
         become_subreaper()
         with tools() as these:
-            containers = attrs.asdict(many_containers(given.containers, these))
-        print(*(f"{name} {value:,.1f}" for name, value in containers.items()), sep=", ")
-        told["containers"] = containers
-    told["pods"] = [attrs.asdict(many_pods(int(number))) for number in given.pods.split(",") if number]
-    for row in told["pods"]:  # type: ignore[attr-defined]
-        print(*(f"{name} {value:,.1f}" for name, value in row.items()), sep=", ")
+            containers = [tell(many_containers(given.containers, these, given.idle))]
+    pods = [tell(many_pods(int(number))) for number in given.pods.split(",") if number]
+    told = {
+        "machine": machine_facts(),
+        "containers": [attrs.asdict(one) for one in containers],
+        "pods": [attrs.asdict(one) for one in pods],
+    }
     if given.json:
         given.json.write_text(json.dumps(told, indent=1) + "\n")
 

@@ -9,6 +9,7 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 
 import attrs
 
@@ -101,13 +102,13 @@ def measure(plan: Plan, tools: Tools, tell: Tell) -> Result:
             continue
         tell(place / len(asked), f"{scenario.title}: {subject.name}, round {number + 1}")
         since = time.monotonic()
+        figures: Mapping[str, Sequence[float]]
         try:
             figures = scenario.measure(subject)
+            spent[key] = spent.get(key, 0) + time.monotonic() - since
         except Failed as failure:
             failures.append(f"{scenario.title}: {subject.name}: {failure}")
-            spent[key] = float("inf")
-            continue
-        spent[key] = spent.get(key, 0) + time.monotonic() - since
+            figures, spent[key] = failure.figures, inf
         for metric, values in figures.items():
             if plan.wants(metric):
                 taken.setdefault(metric, {}).setdefault(subject.name, []).extend(values)

@@ -4,6 +4,7 @@ A scenario is the same for every subject it applies to, and gives samples of one
 services, marks and usage; how a supervisor is told of its services is the subject's affair.
 """
 
+import gzip
 import os
 import signal
 import subprocess
@@ -145,7 +146,7 @@ class Start(Scenario):
 
 
 class Life(Scenario):
-    """So many containers are started, idle for a while, exit, one here and one there, and are stopped."""
+    """So many containers are started, exit, one here and one there, idle for a while, and are stopped."""
 
     RESTARTED: ClassVar[int] = 4
 
@@ -176,19 +177,23 @@ class Life(Scenario):
             services = services_of(subject, folder, "idle", n)
             with run_of(subject, services, folder) as run:
                 figures = started(run, n)
-                time.sleep(SETTLE)
+                run.settle(SETTLE)
                 own, children = run.processes()
                 if len(children) != n:
                     raise Failed(f"{len(children)} run, not {n}")
                 rss, pss = memory(own)
                 figures |= {f"rss-{n}": [rss / 1024], f"pss-{n}": [pss / 1024]}
-                if self.idle:
-                    figures |= self._idle(own)
                 if subject.restarts:
                     figures[f"restart-{n - 1}"] = self._restarts(run)
+                    run.settle(SETTLE)
+                if self.idle:
+                    figures |= self._idle(own)
                 since = time.monotonic_ns()
                 subject.stop(run)
-                figures[f"stop-{n}"] = [run.wait_until_gone(since, seconds=STOP_PATIENCE)]
+                try:
+                    figures[f"stop-{n}"] = [run.wait_until_gone(since, seconds=STOP_PATIENCE + n / 20)]
+                except Failed as failed:
+                    raise Failed(str(failed), figures) from None
                 return figures
 
     def _idle(self, own: Sequence[int]) -> Figures:
@@ -247,7 +252,7 @@ class Ignore(Scenario):
             services = services_of(subject, folder, "ignore", self.NUMBER)
             with run_of(subject, services, folder, grace=self.GRACE) as run:
                 started(run, self.NUMBER)
-                time.sleep(SETTLE)
+                run.settle(SETTLE)
                 since = time.monotonic_ns()
                 subject.stop(run)
                 taken = run.wait_until_gone(since, seconds=STOP_PATIENCE) / 1000
@@ -280,7 +285,7 @@ class Sidecar(Scenario):
             with supervised(argv, folder, subject.child(), subject.environment(folder)) as run:
                 marks = run.wait_for_marks("m", 2 * len(names), seconds=PATIENCE)
                 pids = {mark.tag: mark.pid for mark in marks}
-                time.sleep(SETTLE)
+                run.settle(SETTLE)
                 return {"sidecar": [self._one(run, pids, f"{name}main", f"{name}sidecar") for name in names]}
 
     @staticmethod
@@ -428,7 +433,7 @@ class Log(Scenario):
             services = services_of(subject, folder, "spew", 1, self.write_size, self.milliseconds, most)
             with run_of(subject, services, folder, logs=True) as run:
                 started(run, 1)
-                time.sleep(SETTLE)
+                run.settle(SETTLE)
                 own, children = run.processes()
                 before = usage(own)
                 os.kill(children[0], signal.SIGUSR1)
@@ -459,7 +464,7 @@ class Log(Scenario):
         """Every line is there, whole, once, and nothing else."""
         whole = total = 0
         for path in subject.log_files(folder):
-            with open(path, "rb") as file:
+            with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
                 for line in file:
                     whole += line.endswith(b" stdout F " + self.LINE)
                     total += 1
@@ -501,7 +506,7 @@ class Program(Scenario):
 FULL: Sequence[Scenario] = (
     Start(1, 7, 4),
     Start(10, 2, 1),
-    Life(1, 3, 2),
+    Life(1, 3, 1),
     Life(100, 2, 1, idle=5),
     Life(1000, 2, 1, idle=10),
     Sidecar(4),

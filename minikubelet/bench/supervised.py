@@ -23,11 +23,19 @@ from minikubelet.runtime.proc import children_of, descendants, read_stat
 SECOND = 1_000_000_000
 "Nanoseconds."
 
+SETTLE_STEP, SETTLE_AT_MOST, SETTLED = 0.1, 10.0, 0.02
+"Seconds, seconds, and the part of a core that is next to nothing."
+
 _PR_SET_CHILD_SUBREAPER = 36
 
 
 class Failed(Exception):
     """A subject did not do what it was to be timed at; says what was seen instead."""
+
+    def __init__(self, what: str, figures: Mapping[str, Sequence[float]] | None = None) -> None:
+        super().__init__(what)
+        self.figures = figures or {}
+        "What had been measured before."
 
 
 @attrs.frozen
@@ -118,6 +126,7 @@ class Supervised:
             )
         finally:
             os.close(output)
+        _roots.add(self.pid)
         self._pidfd = os.pidfd_open(self.pid)
         self.has_ended = False
 
@@ -147,6 +156,19 @@ class Supervised:
             step=step,
         )
         return self.marks.of(kind)
+
+    def settle(self, seconds: float) -> None:
+        """So long at least, and on until it has next to nothing to do, within reason."""
+        time.sleep(seconds)
+        deadline = time.monotonic() + SETTLE_AT_MOST
+        own, _ = self.processes()
+        before = usage(own)
+        while time.monotonic() < deadline:
+            time.sleep(SETTLE_STEP)
+            now = usage(own)
+            if now.since(before).cpu_seconds < SETTLED * SETTLE_STEP:
+                break
+            before = now
 
     def processes(self) -> tuple[list[int], list[int]]:
         """Pids of the supervisor, all that belongs to it included, and of what it supervises."""
@@ -185,12 +207,13 @@ class Supervised:
     def _wait_for_end(self, seconds: float) -> bool:
         if not self.has_ended and select.select([self._pidfd], [], [], seconds)[0]:
             self.exit_code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+            _roots.discard(self.pid)
             self.has_ended = True
         return self.has_ended
 
     def _reap_and_look(self) -> list[int]:
         for pid in children_of(os.getpid(), map(int, os.listdir("/proc/self/task"))):
-            if pid != self.pid and pid not in _bystanders:
+            if pid not in _roots and pid not in _bystanders:
                 try:
                     os.waitpid(pid, os.WNOHANG)
                 except ChildProcessError:
@@ -215,6 +238,9 @@ def supervised(
 
 
 # ------------------------------------------------------------------ what there is below us
+
+_roots: set[int] = set()
+"Supervisors that are waited for."
 
 _bystanders: set[int] = set()
 "Children of ours that belong to no supervisor."

@@ -21,6 +21,7 @@ import shlex
 import shutil
 import signal
 import stat
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -29,7 +30,6 @@ from typing import Literal
 import attrs
 
 from minikubelet.runtime.planted import Identity, identity, open_beneath
-from minikubelet.runtime.run_directory import make_locked
 
 
 @attrs.frozen
@@ -83,7 +83,7 @@ def mount_support(directory: Path) -> MountSupport:
     """
     kinds: tuple[Literal["root", "user"], ...] = ("root", "user") if os.geteuid() == 0 else ("user",)
     reasons = []
-    place, lock = make_locked(str(directory))
+    place = Path(tempfile.mkdtemp(prefix="mounts-", dir=directory))
     try:
         for kind in kinds:
             try:
@@ -94,7 +94,6 @@ def mount_support(directory: Path) -> MountSupport:
                 return MountSupport(kind)
     finally:
         shutil.rmtree(place)
-        os.close(lock)
     return MountSupport("none", "; ".join(reasons))
 
 

@@ -125,10 +125,6 @@ class HeapScheduler:
             settle()
         self._now = instant
 
-    def clear(self) -> None:
-        """Forget what has not come, and who waited for it: nobody is left to pass the time."""
-        self._heap.clear()
-
 
 class TrioScheduler(HeapScheduler):
     """The same on trio's clock, which under MockClock is virtual."""
@@ -232,7 +228,10 @@ class SimulatedRuntime:
         return process
 
     def remove_pod(self, pod: Pod) -> None:
-        assert not any(key == pod.key for key, _ in self.live), f"{pod.key} removed with live processes"
+        containers = (*pod.spec.init_containers, *pod.spec.containers)
+        assert not any((pod.key, one.name) in self.live for one in containers), (
+            f"{pod.key} has live processes"
+        )
         self.prepared.discard(pod.key)
         self.note("removed", pod)
 
