@@ -9,9 +9,10 @@ from collections.abc import Mapping
 
 import attrs
 
+from minikubelet.api.event import ObjectReference
 from minikubelet.api.meta import Json, ObjectMeta
 from minikubelet.api.pod_status import PodStatus
-from minikubelet.api.values import derived, frozen
+from minikubelet.api.values import derived, evolve, frozen
 
 IntOrString = int | str
 
@@ -495,10 +496,18 @@ class Pod:
     api_version: str = "v1"
     kind: str = "Pod"
 
-    @property
+    @derived
     def key(self) -> str:
         """`namespace/name`, unique among the pods of one run."""
         return f"{self.metadata.namespace}/{self.metadata.name}"
+
+    @derived
+    def references(self) -> dict[str | None, ObjectReference]:
+        """EVENT-6: what an Event is about, by the container's name; None for the pod itself."""
+        meta = self.metadata
+        about_pod = ObjectReference("Pod", meta.namespace, meta.name, meta.uid)
+        paths = self.spec.field_paths.items()
+        return {None: about_pod, **{name: evolve(about_pod, field_path=path) for name, path in paths}}
 
 
 @frozen

@@ -236,6 +236,7 @@ class Run:
                 isolation=isolation_for(manifest, options.isolation),
                 discovery=discovery_of(manifest),
                 pod_pids_limit=options.pod_pids_limit,
+                own_cgroup=True,
                 output=self.output,
                 notice=self.screen.notice,
             )

@@ -7,6 +7,7 @@ cancellation) does what the heap does by construction.
 
 import random
 from collections.abc import Callable
+from functools import partial
 from itertools import cycle
 from math import inf
 
@@ -101,7 +102,7 @@ class SimulatedWorld(World):
     def begin(self) -> None:
         super().begin()
         for request in self.case.requests:
-            self.scheduler.call_at(request.at, lambda request=request: self.do(request))  # type: ignore[misc]
+            self.scheduler.call_at(request.at, partial(self.do, request))
         self.scheduler.call_at(self.case.ends_at, self.kubelet.delete_all)
 
     @property
@@ -117,12 +118,15 @@ def run_on_heap(case: Case, output: Output | None = None, look_on: LookOn | None
     world.begin()
     kubelet.settle()
     while not kubelet.is_finished:
-        instant = min(scheduler.due_at(), kubelet.next_alarm())
+        alarm = kubelet.next_alarm()
+        instant = min(scheduler.due_at(), alarm)
         if instant == inf or instant > world.given_up_at:
             break
         scheduler.run_until(instant, kubelet.settle)
-        kubelet.settle()
+        if instant == alarm:
+            kubelet.settle()
     world.journal.close()
+    scheduler.clear()
     return world.journal
 
 

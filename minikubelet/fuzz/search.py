@@ -474,7 +474,7 @@ class _Crew:
 
 
 GC_THRESHOLD = 50_000
-"Objects; a world is full of cycles and gone as a whole, so that looking more often finds little."
+"Objects; a world and what is read of it leave no cycles behind, so that looking more often finds nothing."
 
 
 def in_order(findings: Mapping[str, Finding]) -> list[Finding]:

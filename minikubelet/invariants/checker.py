@@ -16,10 +16,13 @@ THEMES = (order, stopping, status, probing, restarting, progress, jobs)
 
 def check(journal: Journal) -> list[Violation]:
     """Every violation, in the order in which they happened; an empty list for a run without any."""
+    pods = stories(journal)
     found = [
-        *_violations(journal, stories(journal), POD_INVARIANTS),
+        *_violations(journal, pods, POD_INVARIANTS),
         *_violations(journal, job_stories(journal), JOB_INVARIANTS),
     ]
+    for story in pods:
+        story.forget_readings()
     return sorted(found, key=lambda violation: violation.index)
 
 

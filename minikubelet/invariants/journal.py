@@ -5,9 +5,7 @@ everything on to another and writes it down. So the same log comes of real proce
 """
 
 from collections.abc import Callable
-from typing import Any, Literal
-
-import attrs
+from typing import Any, Literal, NamedTuple
 
 from minikubelet.api.event import Event
 from minikubelet.api.pod import Container, LifecycleHandler, Pod, Probe
@@ -67,8 +65,7 @@ HEARTBEAT = 0.1
 "Seconds between two measurements of how late a real machine is."
 
 
-@attrs.frozen
-class Entry:
+class Entry(NamedTuple):
     at: float
     "Seconds on the runtime's clock."
     what: What
@@ -100,15 +97,17 @@ class Journal(Observer):
         self.is_cut = False
         "The limit was reached: what happened after the last entry is not known."
         self._kubelet: Kubelet | None = None
+        self._now: Callable[[], float]
         self._published: dict[str, object] = {}
-        self._begun: dict[str, object] = {}
+        self._accepted: dict[str, Pod] = {}
         self._last_publication: dict[str, Pod] = {}
 
     def follow(self, kubelet: Kubelet) -> None:
-        """Write down what it publishes from now on. Its runtime is to be one of `journaled`'s."""
+        """Write down what it publishes. It has nothing yet, and its runtime is one of `journaled`'s."""
         self._kubelet = kubelet
         self.settings = kubelet.settings
         self.epoch = kubelet.epoch
+        self._now = kubelet.runtime.now
         kubelet.observers.append(self)
 
     @property
@@ -117,20 +116,26 @@ class Journal(Observer):
         return self._kubelet is not None and self._kubelet.is_finished
 
     def close(self) -> None:
-        """The run is over."""
+        """The run is over. Nobody is followed any more, so that nothing of it is held on to."""
         assert self._kubelet is not None
         self.note("over", "", detail=self._kubelet.is_finished)
+        self._kubelet.observers.remove(self)
+        self._kubelet = None
+        for remembered in (self._published, self._accepted, self._last_publication):
+            remembered.clear()
 
     def note(
         self, what: What, key: str, container: str = "", attempt: int = -1, detail: object = None
     ) -> None:
-        assert self._kubelet is not None
         if self.limit is not None and len(self.entries) >= self.limit:
             self.is_cut = True
             return
-        self.entries.append(Entry(self._kubelet.runtime.now(), what, key, container, attempt, detail))
+        self.entries.append(Entry(self._now(), what, key, container, attempt, detail))
 
     # -------------------------------------------------------------- as an observer of the kubelet
+
+    def accepted(self, pod: Pod) -> None:
+        self._accepted[pod.key] = pod
 
     def event(self, event: Event) -> None:
         about = event.involved_object
@@ -168,14 +173,10 @@ class Journal(Observer):
         self.note("jobPublished", key, detail=job)
 
     def _begin(self, key: str) -> None:
-        assert self._kubelet is not None
-        try:
-            worker = self._kubelet.worker(key)
-        except KeyError:  # it is forgotten already (JOB-28)
-            return
-        if self._begun.get(key) is not worker:  # the first of that name, or the next one
-            self._begun[key] = worker
-            self.note("begun", key, detail=worker.record.pod)
+        """Before anything else of a pod: of the first of its name, and of the next one."""
+        pod = self._accepted.pop(key, None)
+        if pod is not None:
+            self.note("begun", key, detail=pod)
 
 
 def journaled(runtime: Runtime, journal: Journal) -> Runtime:

@@ -269,10 +269,12 @@ class _Faults:
         self._told: list[Any] = [None] * len(self._names)
         self.phases: list[tuple[Moment, str, View]] = []
         "Each change of the published phase, which begins as Pending."
-        phase, old_view, old_essence = "Pending", None, None
+        phase, old_pod, old_view, old_essence = "Pending", None, None, None
+        essence: Essence = ()
         for self._moment, view in story.read(Course).publications:
             pod: Pod = self._moment.entry.detail
-            essence = _essence(pod)
+            if pod is not old_pod:
+                essence, old_pod = _essence(pod), pod
             if essence[0] != phase:
                 phase = essence[0]
                 self.phases.append((self._moment, phase, view))

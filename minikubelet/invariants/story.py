@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 
 import attrs
 
-from minikubelet.api.event import Event
 from minikubelet.api.pod import Container, Pod, PodSpec
 from minikubelet.invariants.journal import Entry, Journal
 from minikubelet.lifecycle.settings import LifecycleSettings
@@ -109,6 +108,10 @@ class PodStory:
         made: T = self._readings[reading]
         return made
 
+    def forget_readings(self) -> None:
+        """They hold on to the story as it does to them, which would leave both to the garbage collector."""
+        self._readings.clear()
+
     @property
     def spec(self) -> PodSpec:
         return self.pod.spec
@@ -134,34 +137,32 @@ class PodStory:
     def take(self, moment: Moment) -> None:
         entry = moment.entry
         self.moments.append(moment)
-        match entry.what:
+        match entry.what:  # the most frequent first
+            case "event":
+                self.events.append(moment)
+            case "published":
+                self.publications.append(moment)
+            case "probeBegan" | "probeEnded" | "probeCancelled":
+                self._attempt(entry).probes.append(moment)
             case "started":
                 container = self.spec.all_containers[entry.container]
                 self.attempts[entry.container].append(Attempt(container, entry.attempt, moment))
+            case "exited":
+                self._attempt(entry).exited = moment
+            case "signalled":
+                self._attempt(entry).signals.append(moment)
+            case "hookBegan" | "hookEnded" | "hookCancelled":
+                self._attempt(entry).hooks.append(moment)
             case "startFailed":
                 _, recorded = entry.detail
                 if recorded:
                     container = self.spec.all_containers[entry.container]
                     attempt = Attempt(container, entry.attempt, moment, moment, is_real=False)
                     self.attempts[entry.container].append(attempt)
-            case "published":
-                self.publications.append(moment)
             case "deletion":
                 self.deletions.append(moment)
-            case "event":
-                self.events.append(moment)
             case "removed":
                 self.removed = moment
-            case "exited" | "signalled":
-                attempt = self._attempt(entry)
-                if entry.what == "exited":
-                    attempt.exited = moment
-                else:
-                    attempt.signals.append(moment)
-            case "hookBegan" | "hookEnded" | "hookCancelled":
-                self._attempt(entry).hooks.append(moment)
-            case "probeBegan" | "probeEnded" | "probeCancelled":
-                self._attempt(entry).probes.append(moment)
             case _:
                 pass
 
@@ -194,6 +195,6 @@ def stories(journal: Journal) -> list[PodStory]:
 
 
 def _is_about_pod(entry: Entry) -> bool:
-    if isinstance(entry.detail, Event):
-        return entry.detail.involved_object.kind == "Pod"
+    if entry.what == "event":
+        return bool(entry.detail.involved_object.kind == "Pod")
     return entry.what != "jobPublished"

@@ -214,7 +214,7 @@ class _Teller:
             key = entry.key, one.name
             if one.ready != self._ready.get(key, False) and not _is_done(pod, one.name):
                 self._ready[key] = one.ready
-                yield self.who(attrs.evolve(entry, container=one.name)), "ready" if one.ready else "not ready"
+                yield self.who(entry._replace(container=one.name)), "ready" if one.ready else "not ready"
         if status.phase != self._phases.get(entry.key, "Pending"):
             self._phases[entry.key] = status.phase
             why = f" ({status.reason})" if status.reason else ""
@@ -230,7 +230,7 @@ class _Teller:
         text = f"{event.reason}: {event.message.partition(' in pod ')[0]}"
         if self._events.get(key) != text or event.reason != "BackOff":
             self._events[key] = text
-            yield self.who(attrs.evolve(entry, container=container)), text
+            yield self.who(entry._replace(container=container)), text
 
     def _job(self, entry: Entry, job: Job) -> Iterator[tuple[str, str]]:
         status = job.status

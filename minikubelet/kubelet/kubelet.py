@@ -13,6 +13,7 @@ from collections.abc import Callable
 from itertools import count
 from math import inf
 from typing import TYPE_CHECKING
+from weakref import proxy
 
 from minikubelet.api.event import Event, EventType
 from minikubelet.api.job import Job
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
 
 class Observer:
     """Somebody who is told what happens; called synchronously, so it must be quick and not raise."""
+
+    def accepted(self, pod: Pod) -> None:
+        """The pod is there from now on; nothing of it has happened yet."""
 
     def event(self, event: Event) -> None:
         """An Event was recorded."""
@@ -87,7 +91,7 @@ class Kubelet:
         "What JOB-28 has removed, as it was last, but not what a CronJob's history limits are for."
         self.removed_jobs: list[Job] = []
         self._random = random or random_module.Random()
-        self._recorder = EventRecorder(runtime.now, self.epoch, self._publish)
+        self._recorder = EventRecorder(runtime.now, self.epoch, self.observers)
         self._pods: dict[str, PodWorker] = {}
         self._jobs: dict[str, JobWorker] = {}
         self._cron_jobs: dict[str, CronWorker] = {}
@@ -105,6 +109,8 @@ class Kubelet:
         self._rearm: trio.Event | None = None
         self._waiters: list[trio.Event] = []
         self._failed_and_gone = False
+        self._host = host = proxy(self)  # a worker belongs to it, and not the other way round
+        self._changed: Callable[[PodWorker], None] = lambda worker: host._mark(worker)
 
     # ------------------------------------------------------------------ what runs here
 
@@ -124,12 +130,14 @@ class Kubelet:
             self.remove_pod(pod.key)
         pod = self._with_identity(pod)
         worker = PodWorker(
-            pod, self.runtime, self.settings, changed=self._mark, tell=self._recorder.tell_of_pod
+            pod, self.runtime, self.settings, changed=self._changed, tell=self._recorder.tell_of_pod
         )
         self._pods[pod.key] = worker
         if owner is not None:
             self._owners[pod.key] = owner
         self._unfinished.add(worker)
+        for observer in self.observers:
+            observer.accepted(pod)
         self._mark(worker)
         return pod.key
 
@@ -144,7 +152,7 @@ class Kubelet:
             raise ValueError(f"job {job.key} exists already")
         metadata = self._with_metadata(job.metadata)
         job = evolve(job, metadata=metadata)
-        worker = JobWorker(job, self, self.settings, self._random, now=self.runtime.now)
+        worker = JobWorker(job, self._host, self.settings, self._random, now=self.runtime.now)
         self._jobs[job.key] = worker
         if owner is not None:
             self._job_owners[job.key] = owner
@@ -162,7 +170,7 @@ class Kubelet:
         if cron_job.key in self._cron_jobs:
             raise ValueError(f"cron job {cron_job.key} exists already")
         cron_job = evolve(cron_job, metadata=self._with_metadata(cron_job.metadata))
-        worker = CronWorker(cron_job, self, now=self.runtime.now, wall=self._wall)
+        worker = CronWorker(cron_job, self._host, now=self.runtime.now, wall=self._wall)
         self._cron_jobs[cron_job.key] = worker
         self._unfinished.add(worker)
         self._mark(worker)
@@ -375,24 +383,24 @@ class Kubelet:
 
     def _mark_due(self) -> None:
         now = self.runtime.now()
-        while self._alarms and self.next_alarm() <= now:
+        while self.next_alarm() <= now:
             self._dirty[heapq.heappop(self._alarms)[2]] = None
 
     def next_alarm(self) -> float:
         """When `settle` is due even if nothing happens: seconds on the runtime's clock, inf for never."""
-        while self._alarms and self._alarms[0][2].alarm != self._alarms[0][0]:
-            heapq.heappop(self._alarms)
-        return self._alarms[0][0] if self._alarms else inf
+        alarms = self._alarms
+        while alarms:
+            instant, _, worker = alarms[0]
+            if instant == worker.alarm:
+                return instant
+            heapq.heappop(alarms)
+        return inf
 
     def _forget_old_alarms(self) -> None:
         """Far ones that no longer count would pile up: a deadline is one again after each probe."""
         counting = {entry[2]: entry for entry in self._alarms if entry[0] == entry[2].alarm}
         self._alarms = list(counting.values())
         heapq.heapify(self._alarms)
-
-    def _publish(self, event: Event) -> None:
-        for observer in self.observers:
-            observer.event(event)
 
     # ------------------------------------------------------------------ under trio
 
@@ -437,7 +445,7 @@ class Kubelet:
         worker = self._pods[key]
 
         def holds() -> bool:
-            return worker.record.transitions.get(condition_type, (False, 0.0))[0]
+            return worker.record.answers.get(condition_type, False)
 
         await self.wait_until(lambda: holds() or worker.is_finished)
         pod = worker.published(self.epoch)

@@ -121,18 +121,18 @@ class PodWorker:
 
     def _perform(self, action: Action) -> None:
         match action:
-            case PreparePod():
-                self._prepare()
+            case AskProbe(name, attempt, kind):
+                self._ask_probe(name, attempt, kind)
             case StartContainer(name, attempt):
                 self._start(name, attempt)
+            case SignalContainer(name, _, signal):
+                self._processes[name].signal(signal)
             case RunHook(name, attempt, hook):
                 self._run_hook(name, attempt, hook)
             case CancelHook(name, _, hook):
                 self._cancel(name, hook)
-            case AskProbe(name, attempt, kind):
-                self._ask_probe(name, attempt, kind)
-            case SignalContainer(name, _, signal):
-                self._processes[name].signal(signal)
+            case PreparePod():
+                self._prepare()
             case FinishPod():
                 self.runtime.remove_pod(self.record.pod)
             case _:

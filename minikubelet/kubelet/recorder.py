@@ -1,6 +1,6 @@
 """From what is told to Events: object reference, times, counts (EVENT-6, EVENT-7)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from minikubelet.api.event import Event, EventType, ObjectReference
@@ -10,24 +10,22 @@ from minikubelet.lifecycle.events import Told
 
 if TYPE_CHECKING:
     from minikubelet.api.cron_job import CronJob
+    from minikubelet.kubelet.kubelet import Observer
 
 _REMEMBERED = 10_000  # distinct (object, reason, message); beyond it the oldest start over at 1
 
 
 class EventRecorder:
-    """Gives each event its time and count and hands it to `publish`."""
+    """Gives each event its time and count and shows it to the `observers`."""
 
-    def __init__(self, now: Callable[[], float], epoch: float, publish: Callable[[Event], None]) -> None:
+    def __init__(self, now: Callable[[], float], epoch: float, observers: "Sequence[Observer]") -> None:
         self._now = now
         self._epoch = epoch
-        self._publish = publish
+        self._observers = observers
         self._seen: dict[tuple[str, str | None, str, str], tuple[int, float]] = {}
 
     def tell_of_pod(self, pod: Pod, told: Told) -> None:
-        path = pod.spec.field_paths[told.container] if told.container is not None else None
-        meta = pod.metadata
-        reference = ObjectReference("Pod", meta.namespace, meta.name, meta.uid, field_path=path)
-        self._record(reference, told.type, told.reason, told.message)
+        self._record(pod.references[told.container], told.type, told.reason, told.message)
 
     def tell_of_job(self, job: "Job | CronJob", event_type: EventType, reason: str, message: str) -> None:
         meta = job.metadata
@@ -44,4 +42,6 @@ class EventRecorder:
         self._seen[key] = (count + 1, first)
         if len(self._seen) > _REMEMBERED:
             del self._seen[next(iter(self._seen))]
-        self._publish(Event(event_type, reason, message, reference, wall, now, count + 1, first))
+        event = Event(event_type, reason, message, reference, wall, now, count + 1, first)
+        for observer in self._observers:
+            observer.event(event)

@@ -18,15 +18,11 @@ ALL_RESTARTING = "AllContainersRestarting"
 
 def with_transitions(record: PodRecord, now: float) -> PodRecord:
     """The record with each condition's status and since when it holds."""
-    before = record.transitions
-    changed = {
-        kind: (status, now)
-        for kind, status in _answers(record).items()
-        if kind not in before or before[kind][0] is not status
-    }
-    if not changed:
+    before, answers = record.answers, _answers(record)
+    if answers == before:
         return record
-    return evolve(record, transitions={**before, **changed})
+    changed = {kind: now for kind, status in answers.items() if before.get(kind) is not status}
+    return evolve(record, answers={**before, **answers}, answered_at={**record.answered_at, **changed})
 
 
 def _answers(record: PodRecord) -> dict[str, bool]:
@@ -40,7 +36,7 @@ def _answers(record: PodRecord) -> dict[str, bool]:
         **record.readiness_gates,
     }
     restarting = record.ending is not None and not record.ending.is_final
-    if restarting or ALL_RESTARTING in record.transitions:  # RESTART-16
+    if restarting or ALL_RESTARTING in record.answers:  # RESTART-16
         answers[ALL_RESTARTING] = restarting
     return answers
 
@@ -93,13 +89,11 @@ def conditions(
     record: PodRecord, epoch: float, before: tuple[PodCondition, ...] = ()
 ) -> tuple[PodCondition, ...]:
     """As published; `epoch` is wall seconds minus monotonic seconds, `before` was published last."""
-    decided = decided_phase(record)
+    answers, reasons = record.answers, _reasons(record)
     published = []
-    for (kind, (status, since)), last in zip_longest(record.transitions.items(), before):
-        reason = message = None
-        if not status or kind not in _SELF_EVIDENT:
-            reason, message = _explain(record, kind, status, decided)
+    for (kind, status), since, last in zip_longest(answers.items(), record.answered_at.values(), before):
         told, time = "True" if status else "False", format_time(epoch + since)
+        reason, message = reasons.get(kind, _NONE)
         if (
             last is None
             or last.status != told
@@ -112,25 +106,30 @@ def conditions(
     return tuple(published)
 
 
-def _explain(
-    record: PodRecord, kind: str, status: bool, decided: Phase | None
-) -> tuple[str | None, str | None]:
-    if kind == ALL_RESTARTING:
-        return ("RestartAllContainersStarted", None) if status else (None, None)
-    if kind == "Initialized" and (not status or decided == SUCCEEDED):
-        if decided == SUCCEEDED:
-            return "PodCompleted", None
-        return "ContainersNotInitialized", _names("incomplete", incomplete(record))
-    if status or kind not in ("ContainersReady", "Ready"):
-        return None, None
+_NONE = None, None
+
+
+def _reasons(record: PodRecord) -> dict[str, tuple[str, str | None]]:
+    """Reason and message of the conditions that have any."""
+    answers, decided = record.answers, decided_phase(record)
+    reasons: dict[str, tuple[str, str | None]] = {}
+    if decided == SUCCEEDED:
+        reasons["Initialized"] = "PodCompleted", None
+    elif answers.get("Initialized") is False:
+        reasons["Initialized"] = "ContainersNotInitialized", _names("incomplete", incomplete(record))
+    if unready_kinds := [kind for kind in ("ContainersReady", "Ready") if answers.get(kind) is False]:
+        reasons |= dict.fromkeys(unready_kinds, _why_not_ready(record, decided))
+    if answers.get(ALL_RESTARTING):
+        reasons[ALL_RESTARTING] = "RestartAllContainersStarted", None
+    return reasons
+
+
+def _why_not_ready(record: PodRecord, decided: Phase | None) -> tuple[str, str | None]:
     if decided is not None:
         return "PodCompleted" if decided == SUCCEEDED else "PodFailed", None
     if names := unready(record):
         return "ContainersNotReady", _names("unready", names)
     return "ReadinessGatesNotReady", ", ".join(missing_gates(record))
-
-
-_SELF_EVIDENT = frozenset({"PodScheduled", "PodReadyToStartContainers", "ContainersReady", "Ready"})
 
 
 def _names(which: str, names: list[str]) -> str:

@@ -10,16 +10,15 @@ from minikubelet.lifecycle.restarts import waits_for_restart
 
 
 def job_pod(record: PodRecord) -> JobPod:
-    transitions = record.transitions
     return JobPod(
         name=record.pod.metadata.name,
         phase=phase(record),
-        ready=transitions.get("Ready", (False, 0.0))[0],
+        ready=record.answers.get("Ready", False),
         deletion_requested=record.deletion is not None,
         restarts=sum(state.restart_count for state in record.containers.values()),
         finished_at=_finished_at(record),
         exit_codes=tuple(_exit_codes(record)),
-        conditions=tuple((kind, "True" if status else "False") for kind, (status, _) in transitions.items()),
+        conditions=tuple((kind, "True" if status else "False") for kind, status in record.answers.items()),
     )
 
 
@@ -30,9 +29,8 @@ def _finished_at(record: PodRecord) -> float | None:
     ends = [run.finished_at for run in runs if run is not None and run.finished_at is not None]
     if len(ends) == len(runs):
         return max(ends)
-    ready, since = record.transitions.get("Ready", (True, 0.0))
-    if not ready and any(run is not None for run in runs):
-        return since
+    if record.answers.get("Ready") is False and any(run is not None for run in runs):
+        return record.answered_at["Ready"]
     return record.deletion.requested_at if record.deletion is not None else None
 
 

@@ -127,7 +127,7 @@ class ContainerRun:
         state = self.probes.get(kind)
         return state is None or state.verdict is True
 
-    @property
+    @derived
     def is_started(self) -> bool:
         """SIDE-5, PROBE-17: running, postStart returned, and past the startupProbe if there is one."""
         return self.exit_code is None and self.running_at is not None and self.passes("startup")
@@ -247,6 +247,8 @@ _QUIET_UNTIL = attrgetter("quiet_until")
 @frozen
 class PodRecord:
     pod: Pod
+    spec: PodSpec = attrs.field(eq=False, repr=False)
+    "The pod's, at hand because nothing is read as often."
     settings: LifecycleSettings
     started_at: float
     "CORE-7: when the pod was accepted."
@@ -264,12 +266,10 @@ class PodRecord:
     deletion: Deletion | None = None
     ending: Ending | None = None
     finished_at: float | None = None
-    transitions: Mapping[str, tuple[bool, float]] = attrs.Factory(dict)
-    "COND-2: condition type to (status, since)."
-
-    @property
-    def spec(self) -> PodSpec:
-        return self.pod.spec
+    answers: Mapping[str, bool] = attrs.Factory(dict)
+    "COND-1: condition type to status."
+    answered_at: Mapping[str, float] = attrs.Factory(dict)
+    "COND-2: condition type to when its status last changed."
 
     @property
     def any_live(self) -> bool:
@@ -304,7 +304,8 @@ class PodRecord:
 
 
 def new_record(pod: Pod, settings: LifecycleSettings, now: float) -> PodRecord:
-    return PodRecord(pod, settings, now, {name: ContainerRecord() for name in pod.spec.all_containers})
+    spec = pod.spec
+    return PodRecord(pod, spec, settings, now, {name: ContainerRecord() for name in spec.all_containers})
 
 
 # ------------------------------------------------------------------------------------ observe

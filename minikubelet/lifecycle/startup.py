@@ -34,16 +34,17 @@ def keep_running(record: PodRecord, clock: Clock) -> Iterator[Action]:
         return
     if not clock.reached(record.quiet_until):
         return  # most of the time
-    for container in record.spec.init_containers:
-        is_passed = container.name in record.passed
-        if not is_passed or clock.reached(record.containers[container.name].quiet_until):
+    spec, containers, passed = record.spec, record.containers, record.passed
+    for container in spec.init_containers:
+        if container.name not in passed:
             yield from keep(record, container, clock)
-        if not is_passed:
             yield from _pass(record, container)
             return
+        if container.name in spec.sidecars and clock.reached(containers[container.name].quiet_until):
+            yield from keep(record, container, clock)
     held_up = False
-    for container in record.spec.containers:
-        state = record.containers[container.name]
+    for container in spec.containers:
+        state = containers[container.name]
         if not clock.reached(state.quiet_until):
             continue
         due = [] if state.run is None and held_up else list(keep(record, container, clock))

@@ -5,9 +5,9 @@ become timestamps here (LOCAL-8). One fact seldom changes more than one containe
 publication has in common with the one before it, both have the same objects.
 """
 
-from collections.abc import Sequence
+from operator import is_
 
-from minikubelet.api.meta import format_time
+from minikubelet.api.meta import ObjectMeta, format_time
 from minikubelet.api.pod import Container, Pod, PodSpec
 from minikubelet.api.pod_status import (
     ContainerState,
@@ -43,32 +43,57 @@ def publish(record: PodRecord, epoch: float, last: Publication | None = None) ->
     """`last` is an earlier publication of the same pod, under the same epoch."""
     if last is not None and last.record is record:
         return last
-    metadata = record.pod.metadata
-    if record.deletion is not None:
-        gone_at = min(epoch + record.deletion.requested_at + record.deletion.grace, LAST_SECOND)
-        metadata = evolve(
-            metadata,
-            deletion_timestamp=format_time(gone_at),
-            deletion_grace_period_seconds=round(record.deletion.grace),
-        )
     status = pod_status(record, epoch, last)
+    if last is None or last.record.deletion is not record.deletion:
+        metadata = _metadata(record, epoch)
+    elif status is last.status:
+        return Publication(record, status, last.pod)
+    else:
+        metadata = last.pod.metadata
     return Publication(record, status, evolve(record.pod, metadata=metadata, status=status))
+
+
+def _metadata(record: PodRecord, epoch: float) -> ObjectMeta:
+    if record.deletion is None:
+        return record.pod.metadata
+    gone_at = min(epoch + record.deletion.requested_at + record.deletion.grace, LAST_SECOND)
+    return evolve(
+        record.pod.metadata,
+        deletion_timestamp=format_time(gone_at),
+        deletion_grace_period_seconds=round(record.deletion.grace),
+    )
 
 
 def pod_status(record: PodRecord, epoch: float, last: Publication | None = None) -> PodStatus:
     ending, spec = record.ending, record.spec
     shows_reason = ending is not None and record.finished_at is not None  # TERM-12
-    before = _lasting_status(record, epoch) if last is None else last.status
+    if last is None:
+        before = _lasting_status(record, epoch)
+        statuses = [container_status(record, container, epoch) for container in spec.all_containers.values()]
+    else:
+        before = last.status
+        told = [*before.init_container_statuses, *before.container_statuses]
+        statuses = _statuses(record, epoch, last.record, told)
+        if _is_told_alike(record, last.record) and all(map(is_, statuses, told)):
+            return before
     return evolve(
         before,
         phase=phase(record),
         conditions=conditions(record, epoch, before.conditions),
         reason=ending.reason if ending and shows_reason else None,
         message=ending.message if ending and shows_reason else None,
-        init_container_statuses=_statuses(
-            record, spec.init_containers, epoch, last, before.init_container_statuses
-        ),
-        container_statuses=_statuses(record, spec.containers, epoch, last, before.container_statuses),
+        init_container_statuses=tuple(statuses[: len(spec.init_containers)]),
+        container_statuses=tuple(statuses[len(spec.init_containers) :]),
+    )
+
+
+def _is_told_alike(now: PodRecord, then: PodRecord) -> bool:
+    """Phase and conditions, of a pod whose containers are all shown alike."""
+    return (
+        now.answers is then.answers
+        and now.ending is then.ending
+        and now.finished_at is then.finished_at
+        and now.passed is then.passed
     )
 
 
@@ -85,30 +110,25 @@ def _lasting_status(record: PodRecord, epoch: float) -> PodStatus:
 
 
 def _statuses(
-    record: PodRecord,
-    containers: Sequence[Container],
-    epoch: float,
-    last: Publication | None,
-    before: tuple[ContainerStatus, ...],
-) -> tuple[ContainerStatus, ...]:
-    """`before` are those of the last publication. A status depends on no other container's record."""
-    if last is None or last.record.ending is not record.ending:
-        return tuple([container_status(record, container, epoch) for container in containers])
-    now, then = record.containers, last.record.containers
-    return tuple(
-        [
-            status
-            if _is_shown_alike(now[status.name], then[status.name])
-            else container_status(record, container, epoch)
-            for container, status in zip(containers, before, strict=True)
-        ]
-    )
+    record: PodRecord, epoch: float, before: PodRecord, told: list[ContainerStatus]
+) -> list[ContainerStatus]:
+    """`told` are those of the record `before`. A status depends on no other container's record."""
+    now, then, same_ending = record.containers, before.containers, record.ending is before.ending
+    if now is then and same_ending:
+        return told
+    containers = record.spec.all_containers
+    return [
+        status
+        if _is_shown_alike(now[status.name], then[status.name], same_ending)
+        else container_status(record, containers[status.name], epoch)
+        for status in told
+    ]
 
 
-def _is_shown_alike(now: ContainerRecord, then: ContainerRecord) -> bool:
+def _is_shown_alike(now: ContainerRecord, then: ContainerRecord, same_ending: bool) -> bool:
     """Most probes, and what happens on the way down, leave no trace in the status of a running container."""
     if now is then:
-        return True
+        return same_ending or now.waiting is None
     run, before = now.run, then.run
     return (
         run is not None

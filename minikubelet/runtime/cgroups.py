@@ -103,7 +103,7 @@ def find_delegation() -> Delegation:
 
 
 def _find(proc: Path) -> Delegation:
-    here = _own_cgroup(proc)
+    here = own_cgroup(proc)
     if here is None:
         return Delegation(reason="there is no cgroup v2 hierarchy")
     best = Delegation(reason=f"no controller has been delegated to us in {here}")
@@ -122,7 +122,7 @@ def _find(proc: Path) -> Delegation:
     return best
 
 
-def _own_cgroup(proc: Path) -> Path | None:
+def own_cgroup(proc: Path) -> Path | None:
     """The directory of our cgroup in the v2 hierarchy."""
     paths = [line[3:] for line in (proc / "cgroup").read_text().splitlines() if line.startswith("0::")]
     for line in (proc / "mountinfo").read_text().splitlines():
@@ -204,7 +204,7 @@ class Cgroup:
         settings = [one for one in limits.settings() if one[0] in delegation.controllers]
         if delegation.directory is None or not (settings or even_if_idle):
             return None
-        made = cls(delegation.directory / f"minikubelet-{name}")
+        made = cls(delegation.directory / name)
         made.directory.mkdir()
         for _, file, value in settings:
             try:

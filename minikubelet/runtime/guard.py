@@ -1,48 +1,120 @@
-"""The supervisor's side of `guardian`: start it first, end it last, and clean up where it had to step in."""
+"""The supervisor's side of `guardian`: start it first, end it last, and clean up where it had to step in.
 
+Where somebody killed the guardian too, the next start does that: it gives the dead run a guardian again, and
+that one does what the first one was there for.
+"""
+
+import fcntl
 import os
 import signal
 import sys
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
+from minikubelet.runtime.guardian import DONE, is_ready
 from minikubelet.runtime.mounts import MountPoints
+from minikubelet.runtime.reactor import Reactor
 from minikubelet.runtime.removal import remove_tree
+from minikubelet.runtime.run_directory import PREFIX, RunDirectory, lock_of_dead
 from minikubelet.runtime.spawn import CATCHABLE
+
+PATIENCE = 5.0
+"Seconds that a start waits for the end of what a dead run left; only the kernel can hold that longer."
+
+SHORT_LIFE = 0.1
+"Seconds; a guardian that is gone sooner than that is not replaced once more."
 
 _HERE = Path(__file__).parent
 _CLEAN_UP = "import sys; from minikubelet.runtime.guard import clean_up; clean_up(sys.argv[1])"
 
 
 class Guard:
-    """A guardian for the processes whose marker holds the name of `run_dir`.
+    """A guardian for a run; another one, if somebody kills it.
 
     It stays in our session (one of its own would make it an orphan in the eyes of the reaper) but in a
     group of its own, so that Ctrl-C does not reach it.
     """
 
-    def __init__(self, run_dir: Path) -> None:
+    def __init__(self, run: RunDirectory, reactor: Reactor, notice: Callable[[str], None]) -> None:
+        self._run = run
+        self._reactor = reactor
+        self._notice = notice
+        self._start()
+
+    def _start(self) -> None:
         read_end, self._write_end = os.pipe2(os.O_CLOEXEC)
-        clean_up = [sys.executable, "-c", _CLEAN_UP, str(run_dir)]
-        program = [sys.executable, "-I", "-S", str(_HERE / "guardian.py"), "3", run_dir.name, *clean_up]
-        streams = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)]
         try:
-            self._pid = os.posix_spawn(
-                program[0],
-                program,
-                {"PYTHONPATH": str(_HERE.parent.parent)},
-                file_actions=[*streams, (os.POSIX_SPAWN_DUP2, read_end, 3)],
-                setpgroup=0,
-                setsigmask=(),
-                setsigdef=CATCHABLE,
-            )
+            run = self._run
+            pid = _spawn_guardian(run.path, os.getpid(), read_end, run.lock, run.brand, run.cgroup)
+        except OSError:
+            os.close(self._write_end)
+            raise
         finally:
             os.close(read_end)
+        self._started_at = time.monotonic()
+        self._pidfd = os.pidfd_open(pid)  # our child, not reaped, so the pid is its own
+        self._reactor.watch(self._pidfd, self._notice_end)
+
+    def _notice_end(self) -> None:
+        self._lay_down()
+        if time.monotonic() - self._started_at < SHORT_LIFE:
+            self._notice("nobody watches over this run any more: its guardian was killed twice")
+            return
+        try:
+            self._start()
+        except OSError as error:
+            self._notice(f"nobody watches over this run any more: {error.strerror}")
+
+    def _lay_down(self) -> None:
+        self._reactor.unwatch(self._pidfd)
+        os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED)
+        os.close(self._pidfd)
+        os.close(self._write_end)
+        self._pidfd = -1
 
     def close(self) -> None:
-        """Nothing is left that would have to be guarded."""
-        os.kill(self._pid, signal.SIGKILL)  # our child, not reaped, so the pid is its own
-        os.waitpid(self._pid, 0)
-        os.close(self._write_end)
+        """Nothing is left to be guarded; a cgroup, which we are in ourselves, goes when we are gone."""
+        if self._pidfd < 0:
+            pass
+        elif self._run.cgroup:
+            self._reactor.unwatch(self._pidfd)
+            os.close(self._pidfd)
+            try:
+                os.write(self._write_end, DONE)
+            except BrokenPipeError:
+                pass  # it has just been killed
+            os.close(self._write_end)
+        else:
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+            self._lay_down()
+        os.close(self._run.lock)
+
+
+def _spawn_guardian(run: Path, parent: int, pipe: int, lock: int, brand: int, cgroup: str) -> int:
+    """With the lock, so that it is held until the guardian has done what it is there for."""
+    python = [sys.executable, "-I", "-S", str(_HERE / "guardian.py")]
+    clean_up = [sys.executable, "-c", _CLEAN_UP, str(run)]
+    streams = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)]
+    # Their numbers may be 3 and 4 already, or the other way round.
+    high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10) for fd in (pipe, lock)]
+    try:
+        return os.posix_spawn(
+            sys.executable,
+            [*python, "3", str(parent), run.name, str(brand), cgroup, *clean_up],
+            {"PYTHONPATH": str(_HERE.parent.parent)},
+            file_actions=[*streams, *((os.POSIX_SPAWN_DUP2, fd, 3 + n) for n, fd in enumerate(high))],
+            setpgroup=0,
+            setsigmask=(),
+            setsigdef=CATCHABLE,
+        )
+    finally:
+        for fd in high:
+            os.close(fd)
+
+
+# ------------------------------------------------------------------ after the dead
 
 
 def clean_up(run_dir: str) -> None:
@@ -54,3 +126,39 @@ def clean_up(run_dir: str) -> None:
         remove_tree(Path(run_dir))
     except OSError:
         pass  # nobody is left to tell
+
+
+def bury_dead_runs(parent: str) -> None:
+    """What runs of ours left in `parent` that were killed together with their guardian, and nothing else.
+
+    Their processes are killed, and what they made is removed, before this returns. Whose lock is held lives,
+    or is being buried by another start. Costs nothing where there are none: a list of a directory.
+    """
+    with os.scandir(parent) as entries:
+        runs = [entry.path for entry in entries if entry.name.startswith(PREFIX)]
+    for path in runs:
+        try:
+            lock = lock_of_dead(path)
+        except OSError:  # not a run directory, not ours, or gone
+            continue
+        if lock is not None:
+            try:
+                _bury(path, lock)
+            finally:
+                os.close(lock)
+
+
+def _bury(path: str, lock: int) -> None:
+    brand, cgroup, *_ = [*os.pread(lock, 10_000, 0).decode(errors="replace").splitlines(), "0", ""]
+    pipe, write_end = os.pipe2(os.O_CLOEXEC)
+    os.close(write_end)
+    try:
+        pid = _spawn_guardian(Path(path), 0, pipe, lock, int(brand) if brand.isdigit() else 0, cgroup)
+    finally:
+        os.close(pipe)
+    pidfd = os.pidfd_open(pid)
+    if is_ready(pidfd, PATIENCE):
+        os.waitpid(pid, 0)
+    else:
+        threading.Thread(target=os.waitpid, args=(pid, 0), name="wait for a burial", daemon=True).start()
+    os.close(pidfd)

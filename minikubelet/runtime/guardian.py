@@ -1,84 +1,253 @@
 """The program that outlives a killed minikubelet and leaves nothing of its containers behind (LOCAL-9).
 
-Executed with `python -I -S`, never imported: it holds the reading end of a pipe whose other end only
-minikubelet has, and waits. When the pipe ends, minikubelet is dead, whatever killed it; then every process
-that carries the run's name in its environment is killed, with all of its session, until none is left, and
-the run's directory is cleaned up. A minikubelet that ends in order kills its guardian last.
+Executed with `python -I -S`: it waits until minikubelet is dead, whatever killed it, and then reads from a
+pipe whether it had ended in order. If not, all that is left of the run is killed, until nothing is, and the
+run's directory is cleaned up. docs/CONTAINMENT.md says what "all"
+is on which host: what is in the run's cgroup, what has its brand, what has its name in the environment, and
+the sessions of those.
 
-Arguments: the descriptor, the run's name, and then the command that cleans up.
+The cgroup is made by minikubelet, but moving there takes the kernel ten milliseconds; so we do it for
+minikubelet, and for what it may have started meanwhile. We stay outside, and remove the cgroup when
+minikubelet has ended, in order or not.
+
+Arguments: the descriptor of the pipe; the pid of minikubelet, our parent, or 0 if it has long been dead; the
+run's name, brand and cgroup (0 or nothing where it has none); and then the command that cleans up.
 """
+
+from __future__ import annotations
 
 import os
 import select
 import signal
 import sys
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 MARKER = b"MINIKUBELET_CONTAINER="
 
+DONE = b"."
+"What minikubelet says when it ends in order: nothing is left but perhaps the cgroup that it is in itself."
 
-def wait_for_the_end(pipe: int) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+
+def main() -> None:
+    pipe, parent, run = int(sys.argv[1]), int(sys.argv[2]), os.fsencode(sys.argv[3])
+    brand, cgroup, clean_up = sys.argv[4].encode(), sys.argv[5], sys.argv[6:]
+    os.chdir("/")
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP):
         signal.signal(number, signal.SIG_IGN)  # meant for the foreground, which we watch over
-    while os.read(pipe, 1):
-        pass
+    if cgroup and cgroup_of(os.getpid()).endswith(b"/" + run):  # in place of one that was killed
+        write(f"{os.path.dirname(cgroup)}/cgroup.procs", os.getpid())
+    supervisor = open_parent(parent)
+    in_order = False
+    if supervisor is not None:
+        if cgroup:
+            move_to(cgroup, parent)
+        in_order = wait_for_the_end(pipe, supervisor)
+    for directory in cgroups_of(os.fsdecode(run), cgroup):
+        kill_cgroup(directory)
+    if not in_order:
+        kill_all_of(run, brand)
+    for directory in cgroups_of(os.fsdecode(run), cgroup):
+        remove_cgroup(directory)
+    if not in_order:
+        os.execv(clean_up[0], clean_up)
 
 
-def kill_all_of(run: bytes) -> None:
-    """Until a look at all processes finds none that is not a zombie."""
-    while dying := [pidfd for pid in members_of(run) if (pidfd := kill(pid)) is not None]:
-        for pidfd in dying:
-            select.select([pidfd], [], [], 1.0)
+def open_parent(parent: int) -> int | None:
+    """A pidfd of minikubelet; None when it is dead, and we have been adopted by somebody else."""
+    if os.getppid() != parent:
+        return None
+    try:
+        pidfd = os.pidfd_open(parent)
+    except OSError:
+        return None
+    return pidfd if os.getppid() == parent else None
+
+
+def wait_for_the_end(pipe: int, supervisor: int) -> bool:
+    """Until minikubelet is dead; whether it had said before that it is done.
+
+    The pipe may end early, for its end is a moment before that of the process, and late, for others may hold
+    it that minikubelet was forked into.
+    """
+    is_ready(supervisor)
+    return is_ready(pipe, 0) and os.read(pipe, 1) == DONE
+
+
+# ------------------------------------------------------------------ by cgroup
+
+
+def move_to(cgroup: str, supervisor: int) -> None:
+    """Move minikubelet, our living parent, and all that it has started by now but us, if we may."""
+    here = f"{os.path.dirname(cgroup)}/cgroup.procs"
+    there = f"{cgroup}/cgroup.procs"
+    outside, born = cgroup_of(os.getpid()), read_stat(os.getpid())[2]
+    if not write(there, supervisor):
+        return
+    seen = {supervisor, os.getpid()}
+    while left := descendants(supervisor) - seen:
+        seen |= left
+        for pid in left:
+            try:
+                pidfd = os.pidfd_open(pid)
+            except OSError:
+                continue
+            # One that is elsewhere already has limits of its own; one that is older than we are cleans up
+            # after another run. One that has just died may have lost its pid to somebody else: whoever that
+            # is must not be killed with this run.
+            is_ours = cgroup_of(pid) == outside and read_stat(pid)[2] >= born
+            if is_ours and write(there, pid) and is_ready(pidfd, 0):
+                write(here, pid)
             os.close(pidfd)
 
 
-def members_of(run: bytes) -> list[int]:
-    """Processes of the run by their environment, and all others of their sessions, which may have cleaned
-    theirs."""
+def cgroup_of(pid: int) -> bytes:
+    lines = read(f"/proc/{pid}/cgroup").splitlines()
+    return next((line for line in lines if line.startswith(b"0::")), b"")
+
+
+def descendants(pid: int) -> set[int]:
+    found: set[int] = set()
+    parents = [pid]
+    while parents:
+        parent = parents.pop()
+        try:
+            tasks = os.listdir(f"/proc/{parent}/task")
+        except OSError:
+            continue
+        for task in tasks:
+            children = {int(child) for child in read(f"/proc/{parent}/task/{task}/children").split()}
+            parents += children - found
+            found |= children
+    return found
+
+
+def cgroups_of(run: str, cgroup: str) -> list[str]:
+    """Those that the run has made, wherever a part of the hierarchy was delegated to it; children first."""
+    found = []
+    above = os.path.dirname(cgroup)
+    while cgroup and os.path.exists(f"{above}/cgroup.procs"):
+        found += [f"{above}/{name}" for name in os.listdir(above) if name.startswith(run)]
+        above = os.path.dirname(above)
+    return found
+
+
+def kill_cgroup(cgroup: str) -> None:
+    """And wait until the kernel says that nobody is in it, or below. With cgroup.kill it misses nobody."""
+    deadline = time.monotonic() + 10
+    while b"populated 1" in read(f"{cgroup}/cgroup.events") and time.monotonic() < deadline:
+        if not write(f"{cgroup}/cgroup.kill", 1):  # before Linux 5.14
+            for pid in members_of(cgroup):
+                for pidfd in kill_if(pid, lambda pid: pid in members_of(cgroup)):
+                    os.close(pidfd)
+        time.sleep(0.002)
+
+
+def members_of(cgroup: str) -> list[int]:
+    """And of those below."""
+    places = [directory for directory, _, _ in os.walk(cgroup)]
+    return [int(pid) for place in places for pid in read(f"{place}/cgroup.procs").split()]
+
+
+def remove_cgroup(cgroup: str) -> None:
+    for directory, _, _ in os.walk(cgroup, topdown=False):
+        try:
+            os.rmdir(directory)
+        except OSError:
+            pass  # somebody whom nobody can kill is in it
+
+
+# ------------------------------------------------------------------ by what processes have of the run
+
+
+def kill_all_of(run: bytes, brand: bytes) -> None:
+    """Until a look at all processes finds none that is not a zombie."""
+    while dying := list(kill_members(run, brand)):
+        for pidfd in dying:
+            is_ready(pidfd, 1.0)
+            os.close(pidfd)
+
+
+def kill_members(run: bytes, brand: bytes) -> Iterator[int]:
+    """Those with the run's brand or name, and all others of a named one's session; pidfds to wait for."""
     sessions: dict[int, int] = {}
-    marked = set()
-    for name in os.listdir("/proc"):
-        if name.isdigit() and int(name) != os.getpid():
-            try:
-                state, session = read_stat(name)
-                if state in "ZX":
-                    continue
-                sessions[int(name)] = session
-                if is_marked(name, run):
-                    marked.add(session)
-            except OSError:
-                continue  # it is gone, or somebody else's
-    return [pid for pid, session in sessions.items() if session in marked]
+    named = set()
+    for pid in [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()]:
+        state, session, _ = read_stat(pid)
+        if state in "ZX":
+            continue
+        sessions[pid] = session
+        if is_named(pid, run):  # then it leads a session of its own, or comes of one that does
+            named.add(session)
+        elif is_branded(pid, brand):
+            yield from kill_if(pid, lambda pid: is_branded(pid, brand))
+    for pid, session in sessions.items():
+        if session in named:
+            yield from kill_if(pid, lambda pid: read_stat(pid)[1] in named)
 
 
-def read_stat(pid: str) -> tuple[str, int]:
-    """State and session of proc_pid_stat(5)."""
-    with open(f"/proc/{pid}/stat", "rb") as file:
-        fields = file.read().rpartition(b")")[2].split()
-    return fields[0].decode(), int(fields[3])
+def read_stat(pid: int) -> tuple[str, int, int]:
+    """State, session and start time of proc_pid_stat(5); of the dead as well."""
+    fields = read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+    return (fields[0].decode(), int(fields[3]), int(fields[19])) if fields else ("X", 0, 0)
 
 
-def is_marked(pid: str, run: bytes) -> bool:
-    with open(f"/proc/{pid}/environ", "rb") as file:
-        variables = file.read().split(b"\0")
+def is_branded(pid: int, brand: bytes) -> bool:
+    return brand != b"0" and brand in read(f"/proc/{pid}/limits").split()
+
+
+def is_named(pid: int, run: bytes) -> bool:
+    variables = read(f"/proc/{pid}/environ").split(b"\0")
     return any(v.startswith(MARKER) and run in v for v in variables)
 
 
-def kill(pid: int) -> int | None:
-    """SIGKILL; the pidfd to wait for, None if it was gone or is not ours to kill."""
+def kill_if(pid: int, is_meant: Callable[[int], bool]) -> Iterator[int]:
+    """SIGKILL; the pidfd to wait for, unless it was gone or is not ours to kill.
+
+    A pid that we have read somewhere may be another's by now. What holds of it after it was opened holds of
+    the process that the pidfd stands for, or that one is dead.
+    """
     try:
         pidfd = os.pidfd_open(pid)
     except OSError:
-        return None
+        return
     try:
-        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        if is_meant(pid) and read_stat(pid)[0] not in "ZX":
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            yield pidfd
+            return
     except OSError:
-        os.close(pidfd)
-        return None
-    return pidfd
+        pass
+    os.close(pidfd)
+
+
+def is_ready(fd: int, seconds: float | None = None) -> bool:
+    """A pidfd: whether the process is dead; a pipe: whether something can be read. Waits for it."""
+    poll = select.poll()  # select(2) ends at 1024
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(None if seconds is None else seconds * 1000))
+
+
+def read(path: str) -> bytes:
+    """Empty when the process is gone, or somebody else's."""
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError:
+        return b""
+
+
+def write(path: str, number: int) -> bool:
+    try:
+        with open(path, "wb", buffering=0) as file:
+            file.write(b"%d" % number)
+    except OSError:
+        return False
+    return True
 
 
 if __name__ == "__main__":
-    os.chdir("/")
-    wait_for_the_end(int(sys.argv[1]))
-    kill_all_of(os.fsencode(sys.argv[2]))
-    os.execv(sys.argv[3], sys.argv[3:])
+    main()

@@ -28,6 +28,7 @@ from minikubelet.runtime.base import (
     ProbeAnswer,
     StartError,
 )
+from minikubelet.runtime.brand import Brand
 from minikubelet.runtime.configs import Configs
 from minikubelet.runtime.environment import (
     ContainerEnvironment,
@@ -39,7 +40,7 @@ from minikubelet.runtime.environment import (
     probe_exec_argv,
     this_node,
 )
-from minikubelet.runtime.guard import Guard
+from minikubelet.runtime.guard import Guard, bury_dead_runs
 from minikubelet.runtime.hosts import HOSTS_PATH, has_own_hosts, write_hosts
 from minikubelet.runtime.images import ImageResolver, Resolution
 from minikubelet.runtime.isolation import Isolation, Tier, has_read_only_root
@@ -60,6 +61,7 @@ from minikubelet.runtime.process import CommandResult, LocalProcess, run_command
 from minikubelet.runtime.reactor import Reactor
 from minikubelet.runtime.reaper import Reaper
 from minikubelet.runtime.removal import remove_tree
+from minikubelet.runtime.run_directory import RunDirectory
 from minikubelet.runtime.security import Security, container_security, wants_id_map
 from minikubelet.runtime.spawn import SHORTAGES
 from minikubelet.runtime.termination_message import DEFAULT_PATH, TerminationMessage
@@ -98,6 +100,8 @@ class _PodHome:
 class LocalRuntime:
     """`notice` is told in one sentence about whatever could not be kept, such as lost log output.
 
+    `own_cgroup` where this process is nothing but a supervisor: it may be moved into a cgroup of the run,
+    and everything that it starts with it, so that all of that can be found and killed should it die.
     Raises `OSError`, or `RuntimeError` for a thread, where there is no room for any of what it needs.
     """
 
@@ -111,14 +115,17 @@ class LocalRuntime:
         isolation: Isolation | None = None,
         discovery: "Discovery | None" = None,
         pod_pids_limit: int | None = None,
+        own_cgroup: bool = False,
         output: Output | None = None,
         notice: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.images = images or ImageResolver()
         self.configs = configs or Configs()
         self.node = this_node()
-        self.run_dir = Path(tempfile.mkdtemp(prefix="minikubelet-"))
-        self.run_dir.chmod(0o711)  # a container that runs as somebody else has to get to its directories
+        bury_dead_runs(tempfile.gettempdir())
+        brand = Brand()
+        self._run = RunDirectory(tempfile.gettempdir(), brand.run, _cgroup_above() if own_cgroup else None)
+        self.run_dir = self._run.path
         self.log_dir = log_dir if log_dir is not None else str(self.run_dir / "logs")
         self._host_env = dict(os.environ) if env_from_host else basic_environment(os.environ)
         self._discovery = discovery
@@ -130,13 +137,13 @@ class LocalRuntime:
         self._notice = notice
         self.lost_logs: dict[str, int] = {}
         "By `namespace/pod/container`: bytes of log entries that could not be written."
-        try:
-            self._guard = Guard(self.run_dir)
-        except OSError:
-            self.run_dir.rmdir()
-            raise
         self._reactor = Reactor()
-        self._reaper = Reaper(self._reactor)
+        try:
+            self._guard = Guard(self._run, self._reactor, notice)
+        except OSError:
+            self._run.discard()
+            raise
+        self._reaper = Reaper(self._reactor, brand)
         self._sandboxes: Sandboxes | None = None
         self._homes: dict[str, _PodHome] = {}
         self._mount_points = MountPoints(self.run_dir / "mount-points.json")
@@ -298,11 +305,14 @@ class LocalRuntime:
         limits = Limits.of(container.resources.limits)
         if not (limits.controllers or self._pod_pids_limit):
             return None
-        name, home = container_id.replace("/", "-"), self._homes[pod.metadata.uid]
+        name, home = f"{self.run_dir.name}-{container_id.replace('/', '-')}", self._homes[pod.metadata.uid]
         try:
+            self._run.enter_cgroup()  # later on, that would take a container out of its own
             if self._pod_pids_limit and home.cgroup is None:
                 of_pod = Limits(pids=self._pod_pids_limit)
-                home.cgroup = Cgroup.make(find_delegation(), pod.metadata.uid, of_pod)
+                home.cgroup = Cgroup.make(
+                    find_delegation(), f"{self.run_dir.name}-{pod.metadata.uid}", of_pod
+                )
             if home.cgroup is not None:
                 return Cgroup.make(home.cgroup.pass_on(), name, limits, even_if_idle=True)
             return Cgroup.make(find_delegation(), name, limits)
@@ -434,15 +444,25 @@ class LocalRuntime:
                 home.sandbox.close()
         if self._sandboxes is not None:
             self._sandboxes.close()
-        self._reactor.close()
         self._remove(self.run_dir, "of this run")
         self._guard.close()
+        self._reactor.close()
 
     def _remove(self, directory: Path, whose: str) -> None:
         try:
             remove_tree(directory)
         except OSError as error:
             self._notice(f"{error.filename} {whose} cannot be removed: {error.strerror}")
+
+
+def _cgroup_above() -> Path | None:
+    """Where a cgroup of the run could be made."""
+    from minikubelet.runtime.cgroups import own_cgroup
+
+    try:
+        return own_cgroup(Path("/proc/self"))
+    except OSError:
+        return None
 
 
 def _text(error: OSError) -> str:

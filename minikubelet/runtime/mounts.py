@@ -21,7 +21,6 @@ import shlex
 import shutil
 import signal
 import stat
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -30,6 +29,7 @@ from typing import Literal
 import attrs
 
 from minikubelet.runtime.planted import Identity, identity, open_beneath
+from minikubelet.runtime.run_directory import make_locked
 
 
 @attrs.frozen
@@ -83,7 +83,7 @@ def mount_support(directory: Path) -> MountSupport:
     """
     kinds: tuple[Literal["root", "user"], ...] = ("root", "user") if os.geteuid() == 0 else ("user",)
     reasons = []
-    place = Path(tempfile.mkdtemp(prefix="mounts-", dir=directory))
+    place, lock = make_locked(str(directory))
     try:
         for kind in kinds:
             try:
@@ -94,6 +94,7 @@ def mount_support(directory: Path) -> MountSupport:
                 return MountSupport(kind)
     finally:
         shutil.rmtree(place)
+        os.close(lock)
     return MountSupport("none", "; ".join(reasons))
 
 

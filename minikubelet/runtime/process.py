@@ -90,10 +90,11 @@ class ProcessTree:
     so that its pid, which names the session and the group, cannot become somebody else's.
     """
 
-    __slots__ = ("_heirs", "_others", "_pidfd", "_pipes", "exit_code", "key", "pid", "reaper")
+    __slots__ = ("_heirs", "_others", "_pidfd", "_pipes", "exit_code", "key", "mark", "pid", "reaper")
 
     def __init__(self, reaper: "Reaper", key: str, process: Spawned, pipes: Sequence[OutputPipe]) -> None:
         self.pid = process.pid
+        self.mark = process.mark
         self.key = key
         "Where it stands in `MARKER`, below our own."
         self.exit_code: int | None = None
@@ -228,7 +229,15 @@ class LocalProcess(ProcessTree):
         `container_id` is one that no other living instance has, without a colon.
         """
         process, outputs = reaper.spawn(
-            2, argv, key=container_id, env=env, cwd=cwd, user=user, umask=umask, spawn=spawn
+            2,
+            argv,
+            key=container_id,
+            env=env,
+            cwd=cwd,
+            user=user,
+            umask=umask,
+            mark=reaper.new_mark(),
+            spawn=spawn,
         )
         return cls(reaper, container_id, process, outputs, log, exited, died)
 
@@ -308,9 +317,18 @@ class Command(ProcessTree):
         """Start a command. Raises `OSError`: as `spawn` does, or ESRCH when the container is dead already."""
         if container.exit_code is not None:
             raise ProcessLookupError(errno.ESRCH, "the container is not running", argv[0])
-        key = f"{container.key}:exec-{next(container.reaper.command_numbers)}"
+        number = next(container.reaper.command_numbers)
+        key = f"{container.key}:exec-{number}"
         process, (output,) = container.reaper.spawn(
-            1, argv, key=key, env=env, cwd=cwd, user=user, umask=umask, spawn=spawn
+            1,
+            argv,
+            key=key,
+            env=env,
+            cwd=cwd,
+            user=user,
+            umask=umask,
+            mark=container.reaper.mark_of_command(container.mark, number),
+            spawn=spawn,
         )
         return cls(container, key, process, output, done, output_limit, keep_leftovers)
 
@@ -329,6 +347,7 @@ class Command(ProcessTree):
     def kill(self) -> None:
         self._killed = True
         super().kill()
+        self.reaper.kill_marked(self.mark, self._container.pid)
 
     def _collect(self, chunk: bytes) -> None:
         self._output += chunk[: self._limit - len(self._output)]
@@ -342,6 +361,8 @@ class Command(ProcessTree):
         self.finish()
 
     def finish(self) -> None:
+        if self._killed:
+            self.reaper.kill_marked(self.mark, self._container.pid)
         self._reap()
         (pipe,) = self._pipes
         pipe.drain()

@@ -14,6 +14,7 @@ from itertools import count
 from time import monotonic, sleep
 from types import FrameType
 
+from minikubelet.runtime.brand import Brand
 from minikubelet.runtime.descriptors import make_room
 from minikubelet.runtime.proc import (
     MARKER,
@@ -37,6 +38,10 @@ SHORTAGE_PAUSE = 0.01
 
 _Handler = Callable[[int, FrameType | None], object] | int | None
 
+_COMMANDS = 1 << 16
+"""A mark is a multiple of it for a container. What it leaves over is for the container's commands: should one
+still be around when their numbers come again, what is left of it is taken for the later one's."""
+
 _PR_SET_CHILD_SUBREAPER = 36
 _PR_GET_CHILD_SUBREAPER = 37
 
@@ -50,14 +55,16 @@ class Reaper:
     Its work after an exit is one reading of a list of orphans, once for all exits of a batch.
     """
 
-    def __init__(self, reactor: Reactor) -> None:
+    def __init__(self, reactor: Reactor, brand: Brand | None = None) -> None:
         self.reactor = reactor
+        self.brand = brand or Brand()
         above = os.environ.get(MARKER, "")
         self._marker_prefix = above and above + ":"
         self._pid = os.getpid()
         self._session = os.getsid(0)
         self._trees: dict[str, ProcessTree] = {}
         self._sessions: dict[int, ProcessTree] = {}
+        self._marks: dict[int, ProcessTree] = {}
         self._orphans: dict[int, Orphan] = {}
         self._dying: dict[ProcessTree, None] = {}
         "Their main processes are dead; in the order of death."
@@ -65,6 +72,7 @@ class Reaper:
         self.foster_parents: set[int] = set()
         "First processes of PID namespaces that containers share: they adopt orphans, and reap them."
         self.command_numbers = count(1)
+        self._container_numbers = count(1)
         _open_standard_fds()
         self._was_subreaper = _set_subreaper(True)
         self._spawn_thread = SpawnThread()
@@ -112,6 +120,7 @@ class Reaper:
         cwd: str,
         user: User | None,
         umask: int,
+        mark: int,
         spawn: Spawn = spawn,
     ) -> tuple[Spawned, list[int]]:
         """Spawn for the tree `key`, with stdout and stderr into two pipes or one; also the reading ends."""
@@ -121,7 +130,9 @@ class Reaper:
 
         def call() -> Spawned:
             stdout, stderr = write_ends[0], write_ends[-1]
-            return spawn(argv, env=env, cwd=cwd, stdout=stdout, stderr=stderr, user=user, umask=umask)
+            with self.brand.on(mark):
+                spawned = spawn(argv, env=env, cwd=cwd, stdout=stdout, stderr=stderr, user=user, umask=umask)
+            return spawned._replace(mark=mark)
 
         try:
             for _ in range(outputs):
@@ -139,17 +150,28 @@ class Reaper:
         finally:
             close_all(write_ends)
 
+    def new_mark(self) -> int:
+        """For a container."""
+        return next(self._container_numbers) * _COMMANDS
+
+    @staticmethod
+    def mark_of_command(container: int, number: int) -> int:
+        """For a command in the container with that mark."""
+        return container + 1 + number % (_COMMANDS - 1)
+
     def run_as_parent(self, function: Callable[[], Spawned]) -> Spawned:
         """Call a function in the thread that is the parent of all we spawn."""
         return self._spawn_thread.run(function)
 
     def register(self, tree: ProcessTree) -> None:
         assert tree.key not in self._trees, tree.key
-        self._trees[tree.key] = self._sessions[tree.pid] = tree
+        self._trees[tree.key] = self._sessions[tree.pid] = self._marks[tree.mark] = tree
 
     def unregister(self, tree: ProcessTree) -> None:
         del self._trees[tree.key]
         del self._sessions[tree.pid]
+        if self._marks[tree.mark] is tree:
+            del self._marks[tree.mark]
 
     def lay_down(self, orphan: "Orphan") -> None:
         """It has been reaped; its children are ours now."""
@@ -160,6 +182,31 @@ class Reaper:
         """Its main process is dead: see that the others die, too, then `finish` it."""
         self._dying[tree] = None
         self.look_again()
+
+    def kill_marked(self, mark: int, container: int) -> None:
+        """Kill what has a command's mark below the main process of its container.
+
+        Where that is PID 1 of a namespace, the orphans of the command are adopted by it, and never by us.
+        """
+        killed: dict[int, str] = {}
+        while fresh := {
+            pid: started
+            for pid, started in descendants(container).items()
+            if killed.get(pid) != started and self.brand.read(pid) == mark
+        }:
+            for pid in fresh:
+                try:
+                    pidfd = os.pidfd_open(pid)
+                except ProcessLookupError:
+                    continue
+                try:
+                    if self.brand.read(pid) == mark:  # for it may have died, and the pid be another's
+                        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+                except (ProcessLookupError, PermissionError):
+                    pass
+                finally:
+                    os.close(pidfd)
+            killed |= fresh
 
     def look_again(self) -> None:
         """At the end of this batch look for new orphans, and finish the trees that are gone."""
@@ -222,12 +269,16 @@ class Reaper:
             return kind == os.P_PIDFD
 
     def _owner(self, pid: int) -> ProcessTree | None:
-        """Whose a child of ours is: by its session, its environment, its late parent, its output."""
+        """Whose a child of ours is: by its session, brand, environment, late parent, or output."""
         stat = read_stat(pid)
         if stat is None:
             return None
         if stat.session in self._sessions:
             return self._sessions[stat.session]
+        mark = self.brand.read(pid)
+        branded = self._marks.get(mark) or self._marks.get(mark - mark % _COMMANDS)
+        if branded is not None:
+            return branded
         path = read_marker(pid)
         if path.startswith(self._marker_prefix):
             path = path.removeprefix(self._marker_prefix)

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from minikubelet.api.pod import PodSpec
+from minikubelet.runtime.brand import pass_on
 from minikubelet.runtime.descriptors import give_limit
 from minikubelet.runtime.mounts import MountError, find_tool
 from minikubelet.runtime.security import CAPABILITIES, Security
@@ -260,6 +261,7 @@ class Sandbox:
             "no_new_privs": security.no_new_privs,
             "keeps_capabilities": is_helper,
         }
+        pass_on(self._holder.pid)
         answer = self._holder.channel.ask_all("start", order, fds=fds)
         ok, number, text = answer[:3]
         pid, middle = answer[3:] or (0, 0)  # nothing was cloned where there is nothing

@@ -125,6 +125,10 @@ class HeapScheduler:
             settle()
         self._now = instant
 
+    def clear(self) -> None:
+        """Forget what has not come, and who waited for it: nobody is left to pass the time."""
+        self._heap.clear()
+
 
 class TrioScheduler(HeapScheduler):
     """The same on trio's clock, which under MockClock is virtual."""

@@ -45,6 +45,8 @@ class Spawned(NamedTuple):
     pid: int
     pidfd: int
     "To be closed by whoever asked for the process."
+    mark: int = 0
+    "See `brand`."
 
 
 class Spawn(Protocol):

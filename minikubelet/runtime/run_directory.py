@@ -1,0 +1,102 @@
+"""What a run has in the directory for temporary files, and how the next start knows whether it still lives.
+
+Responsible for directories with a file in them that is locked for as long as minikubelet, or its guardian,
+lives. The one idea: a lock is let go by the kernel, whatever its holder died of, and means nothing else;
+pids come again. Refuses to know what is to be done with a dead run (`guard`).
+"""
+
+import fcntl
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+PREFIX = "minikubelet-"
+"Of the directories, and so of the names of runs, which their cgroups begin with."
+
+RECORD = "run"
+"The file that is locked: what the run's processes have in common, as a guardian wants to be told."
+
+
+class RunDirectory:
+    """A new directory below `parent`, which is ours until `remove`, and that the next start knows us by.
+
+    `brand` is the run's, `cgroup` where it may have one of its own (the directory of another), or None.
+    """
+
+    def __init__(self, parent: str, brand: int, cgroup: Path | None) -> None:
+        self.path, self.lock = make_locked(parent)
+        self.path.chmod(0o711)  # a container that runs as somebody else has to get to its directories
+        self.brand = brand
+        self.cgroup = str(cgroup / self.path.name) if cgroup is not None else ""
+        os.write(self.lock, f"{brand}\n{self.cgroup}\n".encode())
+        if self.cgroup:
+            try:
+                os.mkdir(self.cgroup)
+            except OSError:
+                self.cgroup = ""
+
+    def enter_cgroup(self) -> None:
+        """Be there now: what is started from here on is. Takes the kernel some milliseconds."""
+        if self.cgroup:
+            try:
+                Path(self.cgroup, "cgroup.procs").write_text("0")
+            except OSError:
+                pass  # then others may not move us either
+
+    def discard(self) -> None:
+        """Nothing was ever started in it, not even a guardian."""
+        os.unlink(self.path / RECORD)
+        self.path.rmdir()
+        if self.cgroup:
+            os.rmdir(self.cgroup)
+        os.close(self.lock)
+
+
+def _make(parent: str) -> tuple[Path, int]:
+    while True:
+        path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
+        lock = os.open(path / RECORD, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(lock).st_nlink:
+                return path, lock
+        except BlockingIOError:
+            pass  # another start took it for a dead run's, in the moment before it was locked
+        os.close(lock)
+
+
+def make_locked(parent: str) -> tuple[Path, int]:
+    """A new directory that the next start removes if we die; its lock, to be closed when it is removed."""
+    while True:
+        path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
+        lock = os.open(path / RECORD, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(lock).st_nlink:
+                return path, lock
+        except BlockingIOError:
+            pass  # another start took it for a dead run's, in the moment before it was locked
+        os.close(lock)
+
+
+def lock_of_dead(path: str) -> int | None:
+    """The lock of a dead run, which is ours now. Raises `OSError`."""
+    directory = os.open(path, os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if os.fstat(directory).st_uid != os.geteuid():
+            return None
+        lock = os.open(RECORD, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=directory)
+    finally:
+        os.close(directory)
+    try:
+        found = os.fstat(lock)
+        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
+            raise PermissionError
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not os.fstat(lock).st_nlink:
+            raise FileNotFoundError
+    except OSError:
+        os.close(lock)
+        raise
+    return lock
