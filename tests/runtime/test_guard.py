@@ -237,6 +237,7 @@ def test_LOCAL_9_a_killed_supervisor_takes_all_with_it_that_a_level_knows(doomed
     doomed.expect_nothing_left()
 
 
+@pytest.mark.parametrize("doomed", ["brand"], indirect=True)
 def test_LOCAL_9_its_whole_process_group_may_be_killed(doomed: Doomed) -> None:
     """As a shell's `kill -9 %1` does."""
     os.killpg(doomed.process.pid, signal.SIGKILL)
@@ -244,6 +245,7 @@ def test_LOCAL_9_its_whole_process_group_may_be_killed(doomed: Doomed) -> None:
     doomed.expect_nothing_left()
 
 
+@pytest.mark.parametrize("doomed", ["cgroup", "brand"], indirect=True)
 def test_LOCAL_9_a_guardian_that_is_killed_is_replaced(doomed: Doomed) -> None:
     """So that it does not matter which of the two dies first."""
     doomed.kill_guardian()
