@@ -10,7 +10,6 @@ import select
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,13 +50,16 @@ class Run:
 
     def wait_for(self, text: str) -> None:
         """Read until `text` was printed."""
-        assert self.process.stdout
-        deadline = time.monotonic() + LIMIT
         while text.encode() not in self.seen:
-            ready, _, _ = select.select([self.process.stdout], [], [], max(deadline - time.monotonic(), 0))
-            data = os.read(self.process.stdout.fileno(), 65536) if ready else b""
-            assert data, f"never printed {text!r} but {self.seen.decode()!r}"
-            self.seen += data
+            self.wait_for_more()
+
+    def wait_for_more(self) -> None:
+        """Read what is printed next."""
+        assert self.process.stdout
+        ready, _, _ = select.select([self.process.stdout], [], [], LIMIT)
+        data = os.read(self.process.stdout.fileno(), 65536) if ready else b""
+        assert data, f"nothing more was printed than {self.seen.decode()!r}"
+        self.seen += data
 
     def end(self) -> tuple[int, str, str]:
         """Exit code, stdout and stderr; no traceback in either."""
@@ -90,9 +92,9 @@ def run_to_end(
 def logged(folder: Path, name: str = "main", attempt: int = 0) -> dict[str, bytes]:
     """What a container's log says it wrote, by stream; of `--log-dir folder/logs`, rotated files included."""
     (last,) = (folder / "logs").glob(f"*/{name}/{attempt}.log")
-    said = {"stdout": b"", "stderr": b""}
+    said: dict[str, list[bytes]] = {"stdout": [], "stderr": []}
     for file in [*sorted(last.parent.glob(f"{attempt}.log.*")), last]:
         for entry in file.read_bytes().split(b"\n")[:-1]:
             _, stream, tag, content = entry.split(b" ", 3)
-            said[stream.decode()] += content + (b"\n" if tag == b"F" else b"")
-    return said
+            said[stream.decode()].append(content + (b"\n" if tag == b"F" else b""))
+    return {stream: b"".join(pieces) for stream, pieces in said.items()}
