@@ -14,6 +14,7 @@ from minikubelet.api.job import Job
 from minikubelet.api.pod import Pod
 from minikubelet.cli.writer import Writer, tell_stderr
 from minikubelet.kubelet.kubelet import Observer
+from minikubelet.runtime.private import open_file, write_file
 
 if TYPE_CHECKING:
     from minikubelet.api.cron_job import CronJob
@@ -31,7 +32,7 @@ class EventsFile(Observer):
         self.failed = False
         self._path = path
         self._sequence = 0
-        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        self._fd = open_file(path)
         self._writer: Writer | None = None
         if not stat.S_ISREG(os.fstat(self._fd).st_mode):
             self._writer = Writer(self._fd, hung_up=self._fail, failed=self._fail, name=path)
@@ -63,16 +64,6 @@ class EventsFile(Observer):
         self.failed = True
 
 
-def try_status_file(path: str) -> None:
-    """Raises OSError if `write_status_file` would."""
-    if _is_special(path):
-        os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC))
-    else:
-        temporary = _temporary(path)
-        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666))
-        os.unlink(temporary)
-
-
 def write_status_file(path: str, objects: "Sequence[Pod | Job | CronJob]") -> None:
     """A v1 List of the final objects, there completely or not at all. Raises OSError."""
     from minikubelet.api.codec import to_wire
@@ -80,29 +71,4 @@ def write_status_file(path: str, objects: "Sequence[Pod | Job | CronJob]") -> No
     items = [to_wire(item) for item in objects]
     text = json.dumps({"apiVersion": "v1", "kind": "List", "items": items}, indent=2, ensure_ascii=False)
     data = text.encode(errors="replace") + b"\n"
-    if _is_special(path):
-        _write(path, data)
-        return
-    temporary = _temporary(path)
-    try:
-        _write(temporary, data)
-        os.rename(temporary, os.path.realpath(path))
-    except OSError:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
-        raise
-
-
-def _is_special(path: str) -> bool:
-    """/dev/stdout, a named pipe and the like cannot be replaced, only written to."""
-    return os.path.exists(path) and not os.path.isfile(path)
-
-
-def _temporary(path: str) -> str:
-    """In the same directory, so that the renaming is atomic; behind a symbolic link that is its target's."""
-    return f"{os.path.realpath(path)}.{os.getpid()}.tmp"
-
-
-def _write(path: str, data: bytes) -> None:
-    with open(path, "wb") as file:
-        file.write(data)
+    write_file(path, data)

@@ -47,6 +47,7 @@ from minikubelet.fuzz.search import (
 from minikubelet.fuzz.telling import behaviours, manifests
 from minikubelet.invariants.table import all_invariants
 from minikubelet.invariants.timeline import timeline
+from minikubelet.runtime.private import write_file
 
 NOTHING_FOUND, FOUND, INVALID = 0, 1, 2
 INTERRUPTED = 128 + signal.SIGINT
@@ -202,8 +203,7 @@ class _Fuzzing:
 
     def _write(self, path: str, text: str) -> None:
         try:
-            with open(path, "w", encoding="utf-8") as file:
-                file.write(text)
+            write_file(path, text.encode(), mode=0o666)
         except OSError as error:
             tell_stderr(f"{path}: {error.strerror}")
             self._files_failed = True

@@ -19,7 +19,7 @@ import attrs
 from minikubelet.api.errors import FieldError, ManifestError
 from minikubelet.api.manifest import Manifest, load
 from minikubelet.api.pod import Pod
-from minikubelet.cli.files import EventsFile, try_status_file, write_status_file
+from minikubelet.cli.files import EventsFile, write_status_file
 from minikubelet.cli.main import CannotStart, wants_color
 from minikubelet.cli.options import RunOptions
 from minikubelet.cli.screen import JsonScreen, Look, Screen, TextScreen
@@ -46,6 +46,7 @@ from minikubelet.runtime.feasibility import (
 from minikubelet.runtime.images import ImageResolver
 from minikubelet.runtime.local import LocalRuntime
 from minikubelet.runtime.missing import missing_notices
+from minikubelet.runtime.private import check_directory, try_file
 
 if TYPE_CHECKING:
     from minikubelet.invariants.journal import Journal
@@ -115,7 +116,7 @@ def open_files(options: RunOptions) -> EventsFile | None:
     events_file = None
     for path, attempt in (
         (options.log_dir, _try_directory),
-        (options.status_file, try_status_file),
+        (options.status_file, try_file),
         (options.events_file, EventsFile),
     ):
         if path:
@@ -132,7 +133,8 @@ def open_files(options: RunOptions) -> EventsFile | None:
 
 def _try_directory(path: str) -> None:
     """Raises OSError where no directory is, or can be made, that files can be put into."""
-    os.makedirs(path, exist_ok=True)
+    os.makedirs(path, 0o750, exist_ok=True)
+    check_directory(path)
     if not os.access(path, os.W_OK | os.X_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 

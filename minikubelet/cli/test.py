@@ -32,6 +32,7 @@ from minikubelet.cli.screen import TAIL_LINES, Look, PodSource, Screen, TextScre
 from minikubelet.cli.summary import FAILED, SUCCEEDED, Ending, failure_lines, result_lines
 from minikubelet.cli.writer import Writer, tell_stderr
 from minikubelet.runtime.images import ImageResolver
+from minikubelet.runtime.private import write_file
 
 STDERR = 2
 
@@ -291,8 +292,8 @@ def _write(options: AssertOptions, report: Report) -> bool:
     if options.report is None:
         return True
     try:
-        with open(options.report, "w", encoding="utf-8", errors="replace") as file:
-            file.write(report_text(report, options.format))
+        written = report_text(report, options.format).encode("utf-8", "replace")
+        write_file(options.report, written, mode=0o666)
     except OSError as error:
         tell_stderr(f"{options.report}: {error.strerror}")
         return False

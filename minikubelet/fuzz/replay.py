@@ -35,6 +35,7 @@ from minikubelet.fuzz.case import Case, Request
 from minikubelet.invariants.rules import Violation
 from minikubelet.lifecycle.settings import LifecycleSettings
 from minikubelet.runtime.base import StartError
+from minikubelet.runtime.private import write_file
 from minikubelet.runtime.simulated import Script
 
 API_VERSION = "minikubelet/v1"
@@ -58,8 +59,7 @@ class Replay:
 def save(replay: Replay, file: str) -> None:
     """Raises OSError."""
     text = dumps(replay)
-    with open(file, "w", encoding="utf-8") as stream:
-        stream.write(text)
+    write_file(file, text.encode(), mode=0o666)
 
 
 def load(file: str) -> Replay:

@@ -40,6 +40,7 @@ MAX_HEAD_BYTES = 64 * 1024
 "Status line and headers, interim responses included."
 
 _MAX_RESPONSE_BYTES = 2 * MAX_HEAD_BYTES
+_MAX_WIRE_BYTES = 256 * 1024
 _READ_BYTES = 16 * 1024
 
 Headers = Sequence[tuple[str, str]]
@@ -246,12 +247,16 @@ def join_host_port(host: str, port: int) -> str:
 
 
 class Connection(trio.abc.Stream):
-    """A connected TCP socket, closed when its `with` block is left."""
+    """A connected TCP socket, closed when its `with` block is left.
+
+    It ends after `_MAX_WIRE_BYTES`: TLS has messages of its own, which no limit on what they carry counts.
+    """
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self.first_bytes = b""
         "The first five that came: a TLS record's header, or `HTTP/`."
+        self._received = 0
 
     def __enter__(self) -> "Connection":
         return self
@@ -281,7 +286,8 @@ class Connection(trio.abc.Stream):
                 continue
             if len(self.first_bytes) < 5:
                 self.first_bytes += data[:5]
-            return data
+            self._received += len(data)
+            return data if self._received <= _MAX_WIRE_BYTES else b""
 
     async def aclose(self) -> None:
         self._sock.close()

@@ -57,6 +57,7 @@ from minikubelet.runtime.mounts import (
     mount_support,
 )
 from minikubelet.runtime.place import Place
+from minikubelet.runtime.private import check_directory
 from minikubelet.runtime.process import CommandResult, LocalProcess, run_command
 from minikubelet.runtime.reactor import Reactor
 from minikubelet.runtime.reaper import Reaper
@@ -122,6 +123,7 @@ class LocalRuntime:
         self.images = images or ImageResolver()
         self.configs = configs or Configs()
         self.node = this_node()
+        check_directory(tempfile.gettempdir())
         bury_dead_runs(tempfile.gettempdir())
         brand = Brand()
         self._run = RunDirectory(tempfile.gettempdir(), brand.run, _cgroup_above() if own_cgroup else None)

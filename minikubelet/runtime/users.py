@@ -90,8 +90,8 @@ def may_become(identity: Identity) -> bool:
     """Whether a process of ours can be given these ids: we are root, and have ids to give away."""
     if os.geteuid() != 0 or not (has_capability(CAP_SETGID) and has_capability(CAP_SETUID)):
         return False
-    return _is_mapped("uid", identity.uid) and all(
-        _is_mapped("gid", gid) for gid in (identity.gid, *identity.groups)
+    return is_mapped("uid", identity.uid) and all(
+        is_mapped("gid", gid) for gid in (identity.gid, *identity.groups)
     )
 
 
@@ -104,7 +104,7 @@ def has_capability(number: int) -> bool:
 
 
 @cache
-def _is_mapped(kind: str, number: int) -> bool:
+def is_mapped(kind: str, number: int) -> bool:
     """user_namespaces(7): a container's root may have few ids besides its own."""
     with open(f"/proc/self/{kind}_map") as lines:
         ranges = [tuple(map(int, line.split())) for line in lines]

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from cli_fakes import make_event, make_pod
 
-from minikubelet.cli.files import EventsFile, try_status_file, write_status_file
+from minikubelet.cli.files import EventsFile, write_status_file
+from minikubelet.runtime.private import try_file
 
 
 def test_each_event_is_in_the_file_when_it_was_told(tmp_path: Path) -> None:
@@ -66,7 +67,7 @@ def test_a_device_that_takes_nothing_is_told_by_its_name(capfd: pytest.CaptureFi
 def test_the_status_file_is_a_list_of_the_final_objects(tmp_path: Path) -> None:
     """A v1 List, and nothing else is left in its directory."""
     path = tmp_path / "status.json"
-    try_status_file(str(path))
+    try_file(str(path))
 
     assert list(tmp_path.iterdir()) == []
 
@@ -89,7 +90,7 @@ def test_a_symbolic_link_stays_one(tmp_path: Path) -> None:
 
 def test_a_device_is_written_to_not_replaced() -> None:
     """/dev/null stays what it is."""
-    try_status_file("/dev/null")
+    try_file("/dev/null")
     write_status_file("/dev/null", [])
 
     assert not os.path.isfile("/dev/null")
@@ -98,6 +99,6 @@ def test_a_device_is_written_to_not_replaced() -> None:
 def test_a_status_file_that_cannot_be_written_is_noticed_beforehand(tmp_path: Path) -> None:
     """Nothing has been started yet."""
     with pytest.raises(FileNotFoundError):
-        try_status_file(str(tmp_path / "missing" / "status.json"))
+        try_file(str(tmp_path / "missing" / "status.json"))
     with pytest.raises(IsADirectoryError):
-        try_status_file(str(tmp_path))
+        try_file(str(tmp_path))
