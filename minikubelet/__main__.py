@@ -4,8 +4,8 @@ import sys
 
 if __name__ == "__main__":
     try:
-        from minikubelet.cli.main import main
+        from minikubelet.cli.main import command
 
-        sys.exit(main())
+        command()
     except KeyboardInterrupt:  # while that was being imported
         sys.exit(130)

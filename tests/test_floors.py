@@ -1,6 +1,7 @@
 """The architecture, held: nine floors, imports go down only, and decisions stay pure."""
 
 import ast
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,3 +60,46 @@ def test_the_way_to_the_first_spawn_loads_neither_trio_nor_ssl(module):
     program = f"import {module}, sys; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert not {"trio", "ssl", "asyncio", "http.client", "hypothesis"} & set(loaded.stdout.split())
+
+
+PLAIN_POD = """
+apiVersion: v1
+kind: Pod
+metadata: {name: plain}
+spec: {containers: [{name: main, image: any, command: [/bin/true]}]}
+"""
+
+TO_THE_FIRST_SPAWN = """
+import os, sys
+from minikubelet.cli.main import main
+
+def posix_spawn(path, *arguments, _spawn=os.posix_spawn, **settings):
+    if path == "/bin/true":
+        print(*sys.modules, flush=True)
+        os.kill(os.getpid(), 9)
+    return _spawn(path, *arguments, **settings)
+
+os.posix_spawn = posix_spawn
+main(["run", "-"])
+"""
+
+NOT_BEFORE_IT_RUNS = """
+    attr attrs dataclasses inspect json logging socket subprocess trio
+    minikubelet.api.validation_jobs minikubelet.cli.files minikubelet.cli.screen minikubelet.cli.summary
+    minikubelet.lifecycle.printing minikubelet.lifecycle.verdicts
+    minikubelet.runtime.handlers minikubelet.runtime.mounts minikubelet.runtime.sandbox
+    minikubelet.runtime.services minikubelet.runtime.volumes
+"""
+
+
+def test_a_plain_container_runs_before_what_it_has_no_use_for_is_loaded():
+    """LOCAL start-up: on the way to the first spawn stands what decides about it and what does it. Who
+    shows it, what other pods ask for, and attrs, whose place `api.values` takes, come after."""
+    import subprocess
+
+    program = [sys.executable, "-c", TO_THE_FIRST_SPAWN]
+    env = {name: value for name, value in os.environ.items() if name != "MINIKUBELET_CHECK"}
+    ended = subprocess.run(program, input=PLAIN_POD, env=env, capture_output=True, text=True)
+    loaded = ended.stdout.split()
+    assert "minikubelet.runtime.spawn" in loaded
+    assert not set(NOT_BEFORE_IT_RUNS.split()) & set(loaded)

@@ -10,8 +10,6 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import attrs
-
 from minikubelet.api import schema
 from minikubelet.api.errors import shown
 from minikubelet.api.nodes import (
@@ -48,7 +46,7 @@ def decode(node: Node, type_name: str) -> tuple[dict[str, Any], list[Fault]]:
     return ({} if data is None else data), decoder.faults
 
 
-@attrs.frozen(eq=False)
+@frozen(eq=False)
 class _Step:
     """One step of a field path; text is made of it only when there is something to complain about."""
 

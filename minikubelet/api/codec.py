@@ -11,9 +11,8 @@ from functools import cache
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin
 
-import attrs
-
 from minikubelet.api import schema_table
+from minikubelet.api.values import fields, has
 
 T = TypeVar("T")
 
@@ -68,7 +67,7 @@ def _reader(kind: Any) -> Callable[[Any], Any]:
         return lambda value: value
     if kind is bytes:
         return binascii.a2b_base64
-    if attrs.has(kind):
+    if has(kind):
         return _object_reader(kind)
     origin, arguments = get_origin(kind), get_args(kind)
     if origin in _UNIONS:
@@ -82,7 +81,7 @@ def _reader(kind: Any) -> Callable[[Any], Any]:
 
 
 def _object_reader(cls: Any) -> Callable[[Mapping[str, Any]], Any]:
-    attributes = {wire_name(attribute.name): attribute for attribute in attrs.fields(cls)}
+    attributes = {wire_name(attribute.name): attribute for attribute in fields(cls)}
 
     def read(data: Mapping[str, Any]) -> Any:
         known = ((attributes[name], value) for name, value in data.items() if name in attributes)
@@ -96,7 +95,7 @@ def _object_reader(cls: Any) -> Callable[[Mapping[str, Any]], Any]:
 
 def _written(value: Any) -> Any:
     cls: Any = type(value)
-    if attrs.has(cls):
+    if has(cls):
         return _object_writer(cls)(value)
     if isinstance(value, Mapping):
         return {key: _written(one) for key, one in value.items()}
@@ -114,7 +113,7 @@ def _object_writer(cls: type) -> Callable[[Any], dict[str, Any]]:
     }
     plan = [
         (one.name, wire_name(one.name), _is_scalar(one.type), wire_name(one.name) in required, one.default)
-        for one in attrs.fields(cls)
+        for one in fields(cls)
     ]
 
     def write(obj: Any) -> dict[str, Any]:

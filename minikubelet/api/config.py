@@ -2,17 +2,15 @@
 
 from collections.abc import Mapping
 
-import attrs
-
 from minikubelet.api.meta import ObjectMeta
-from minikubelet.api.values import frozen
+from minikubelet.api.values import Factory, frozen
 
 
 @frozen
 class ConfigMap:
     metadata: ObjectMeta
-    data: Mapping[str, str] = attrs.Factory(dict)
-    binary_data: Mapping[str, bytes] = attrs.Factory(dict)
+    data: Mapping[str, str] = Factory(dict)
+    binary_data: Mapping[str, bytes] = Factory(dict)
     immutable: bool | None = None
     api_version: str = "v1"
     kind: str = "ConfigMap"
@@ -23,7 +21,7 @@ class Secret:
     """`data` is already decoded from base64 and merged with `stringData`, which wins."""
 
     metadata: ObjectMeta
-    data: Mapping[str, bytes] = attrs.Factory(dict)
+    data: Mapping[str, bytes] = Factory(dict)
     type: str = "Opaque"
     immutable: bool | None = None
     api_version: str = "v1"

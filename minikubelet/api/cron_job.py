@@ -2,13 +2,11 @@
 
 from datetime import UTC, datetime
 
-import attrs
-
 from minikubelet.api.cron_schedule import find_zone
 from minikubelet.api.event import ObjectReference
 from minikubelet.api.job import Job, JobSpec
 from minikubelet.api.meta import ObjectMeta, OwnerReference, format_time
-from minikubelet.api.values import frozen
+from minikubelet.api.values import Factory, frozen
 
 SCHEDULED_KEY = "batch.kubernetes.io/cronjob-scheduled-timestamp"
 
@@ -16,7 +14,7 @@ SCHEDULED_KEY = "batch.kubernetes.io/cronjob-scheduled-timestamp"
 @frozen
 class JobTemplateSpec:
     spec: JobSpec
-    metadata: ObjectMeta = attrs.Factory(ObjectMeta)
+    metadata: ObjectMeta = Factory(ObjectMeta)
 
 
 @frozen

@@ -2,9 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-import attrs
-
-from minikubelet.api.values import frozen
+from minikubelet.api.values import field, frozen
 
 
 def shown(text: str, limit: int = 300) -> str:
@@ -16,7 +14,7 @@ def shown(text: str, limit: int = 300) -> str:
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
-@attrs.frozen(order=True)
+@frozen(order=True)
 class FieldError:
     """One fault of the input. `line` and `column` count from 1; 0 where no place is known."""
 
@@ -72,7 +70,7 @@ class Origin:
     "`Deployment default/web`: the object in the file, not the pod made from it."
     prefix: str = ""
     "Field path of the pod inside that object: `spec.template.` for templates, empty for a Pod."
-    positions: Mapping[str, tuple[int, int]] = attrs.field(factory=dict, repr=False)
+    positions: Mapping[str, tuple[int, int]] = field(factory=dict, repr=False)
     "Field path in the object to (line, column)."
 
     def error(self, path: str, message: str) -> FieldError:

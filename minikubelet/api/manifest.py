@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, TextIO, TypeVar
 
-import attrs
-
 from minikubelet.api import schema
 from minikubelet.api.check import Fault, decode, quoted
 from minikubelet.api.codec import from_wire
@@ -45,8 +43,7 @@ from minikubelet.api.pod import Pod, PodTemplateSpec
 from minikubelet.api.rules import Complaint, duplicate, invalid, required, unsupported
 from minikubelet.api.templates import Names, pods_of, with_claim_volumes
 from minikubelet.api.validation import validate_config_map, validate_pod, validate_secret
-from minikubelet.api.validation_jobs import MAX_PODS, validate_controller, validate_job
-from minikubelet.api.values import frozen
+from minikubelet.api.values import Factory, evolve, field, frozen
 
 if TYPE_CHECKING:
     import random as random_module
@@ -84,7 +81,7 @@ class Document:
     """One object of the input as it was given, for those who look at its fields."""
 
     type_name: str
-    data: Mapping[str, Any] = attrs.field(repr=False)
+    data: Mapping[str, Any] = field(repr=False)
     "As on the wire, without defaults."
     origin: Origin
     "Without a prefix."
@@ -96,9 +93,9 @@ class Manifest:
     jobs: tuple[Loaded[Job], ...] = ()
     cron_jobs: tuple[Loaded[CronJob], ...] = ()
     services: tuple[Loaded[Service], ...] = ()
-    config_maps: Mapping[str, ConfigMap] = attrs.Factory(dict)
+    config_maps: Mapping[str, ConfigMap] = Factory(dict)
     "By `namespace/name`."
-    secrets: Mapping[str, Secret] = attrs.Factory(dict)
+    secrets: Mapping[str, Secret] = Factory(dict)
     "By `namespace/name`."
     notices: tuple[Notice, ...] = ()
     documents: tuple[Document, ...] = ()
@@ -327,27 +324,29 @@ class _Loader:
             default_pod(data)
             pod = from_wire(data, Pod)
             if not pod.metadata.name and pod.metadata.generate_name:
-                pod = attrs.evolve(pod, metadata=self._named(pod.metadata))
+                pod = evolve(pod, metadata=self._named(pod.metadata))
             self.pods.append(Loaded(pod, origin))
             return [*validate_pod(pod), *self._taken(kind, pod.metadata, origin)]
         if kind == "Job":
+            from minikubelet.api.validation_jobs import validate_job
+
             default_job(data)
             job = from_wire(data, Job)
             if not job.metadata.name and job.metadata.generate_name:
-                job = attrs.evolve(job, metadata=self._named(job.metadata))
-            self.jobs.append(Loaded(job, attrs.evolve(origin, prefix="spec.template.")))
+                job = evolve(job, metadata=self._named(job.metadata))
+            self.jobs.append(Loaded(job, evolve(origin, prefix="spec.template.")))
             return [*validate_job(job), *self._taken(kind, job.metadata, origin)]
         meta = from_wire(data["metadata"], ObjectMeta)
         if not meta.name and meta.generate_name:
             meta = self._named(meta)
         if kind == "ConfigMap":
-            config_map = attrs.evolve(from_wire(data, ConfigMap), metadata=meta)
+            config_map = evolve(from_wire(data, ConfigMap), metadata=meta)
             self.config_maps[f"{meta.namespace}/{meta.name}"] = config_map
             return [*validate_config_map(config_map), *self._taken(kind, meta, origin)]
         if kind == "Secret":
-            secret = attrs.evolve(from_wire(data, Secret), metadata=meta)
+            secret = evolve(from_wire(data, Secret), metadata=meta)
             plain = {key: text.encode() for key, text in data.get("stringData", {}).items()}
-            secret = attrs.evolve(secret, data={**secret.data, **plain}, type=secret.type or "Opaque")
+            secret = evolve(secret, data={**secret.data, **plain}, type=secret.type or "Opaque")
             self.secrets[f"{meta.namespace}/{meta.name}"] = secret
             return [*validate_secret(secret), *self._taken(kind, meta, origin)]
         if kind == "Service":
@@ -362,7 +361,7 @@ class _Loader:
         from minikubelet.api.validation_services import validate_service
 
         default_service(data)
-        service = attrs.evolve(from_wire(data, Service), metadata=meta)
+        service = evolve(from_wire(data, Service), metadata=meta)
         self.services.append(Loaded(service, origin))
         return validate_service(service)
 
@@ -373,7 +372,7 @@ class _Loader:
         default_cron_job(spec)
         cron_job = CronJob(meta, from_wire(spec, CronJobSpec))
         complaints = validate_cron_job(cron_job)
-        here = attrs.evolve(origin, prefix="spec.jobTemplate.spec.template.")
+        here = evolve(origin, prefix="spec.jobTemplate.spec.template.")
         if not self.run_now:
             self.cron_jobs.append(Loaded(cron_job, here))
         elif not complaints:
@@ -385,13 +384,15 @@ class _Loader:
 
         from minikubelet.api.cron_job import job_at
 
-        owner = attrs.evolve(cron_job.metadata, uid=self.names.uid())
+        owner = evolve(cron_job.metadata, uid=self.names.uid())
         now = time() if self.now is None else self.now
-        return job_at(attrs.evolve(cron_job, metadata=owner), now // 60 * 60)
+        return job_at(evolve(cron_job, metadata=owner), now // 60 * 60)
 
     def _make_pods(
         self, kind: str, meta: ObjectMeta, spec: dict[str, Any], origin: Origin
     ) -> Iterable[Complaint]:
+        from minikubelet.api.validation_jobs import MAX_PODS, validate_controller
+
         template = None
         if "template" in spec:
             default_pod_template(spec["template"])
@@ -403,14 +404,14 @@ class _Loader:
         if len(self.pods) + pods > MAX_PODS:
             complaints.append(("spec.replicas", invalid(pods, f"more than {MAX_PODS} pods in one run")))
         if template is not None and not complaints:
-            here = attrs.evolve(origin, prefix="spec.template.")
+            here = evolve(origin, prefix="spec.template.")
             for pod in pods_of(kind, meta, spec, template, self.names):
                 self.pods.append(Loaded(pod, here))
                 complaints += self._taken("Pod", pod.metadata, here)
         return complaints
 
     def _named(self, meta: ObjectMeta) -> ObjectMeta:
-        return attrs.evolve(meta, name=self.names.generate(meta.generate_name or ""))
+        return evolve(meta, name=self.names.generate(meta.generate_name or ""))
 
     def _taken(self, kind: str, meta: ObjectMeta, origin: Origin) -> Iterable[Complaint]:
         """A name can be given once."""

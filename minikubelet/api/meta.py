@@ -9,9 +9,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-import attrs
-
-from minikubelet.api.values import frozen
+from minikubelet.api.values import Factory, frozen
 
 # A field that minikubelet carries along without looking inside (affinity, tolerations, ...).
 Json = Any
@@ -33,8 +31,8 @@ class ObjectMeta:
     generate_name: str | None = None
     namespace: str = "default"
     uid: str = ""
-    labels: Mapping[str, str] = attrs.Factory(dict)
-    annotations: Mapping[str, str] = attrs.Factory(dict)
+    labels: Mapping[str, str] = Factory(dict)
+    annotations: Mapping[str, str] = Factory(dict)
     owner_references: tuple[OwnerReference, ...] = ()
     finalizers: tuple[str, ...] = ()
     creation_timestamp: str | None = None

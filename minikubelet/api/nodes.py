@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import attrs
 from yaml.error import MarkedYAMLError, YAMLError
 from yaml.events import (
     AliasEvent,
@@ -25,7 +24,7 @@ from yaml.events import (
 )
 
 from minikubelet.api.errors import shown
-from minikubelet.api.values import frozen
+from minikubelet.api.values import field, frozen
 
 MAX_DEPTH = 100
 "Levels of nesting; manifests stay below thirty."
@@ -37,28 +36,34 @@ MAX_FAULTS = 20
 Scalar = str | int | float | bool | None
 
 
-@attrs.define(eq=False)
 class ScalarNode:
-    text: str
-    tag: str | None
-    plain: bool
-    "Written without quotes, and not as a block."
-    line: int
-    column: int
+    __slots__ = ("column", "line", "plain", "tag", "text")
+
+    def __init__(self, text: str, tag: str | None, plain: bool, line: int, column: int) -> None:
+        self.text = text
+        self.tag = tag
+        self.plain = plain
+        "Written without quotes, and not as a block."
+        self.line = line
+        self.column = column
 
 
-@attrs.define(eq=False)
 class SequenceNode:
-    line: int
-    column: int
-    items: list["Node"] = attrs.field(factory=list, repr=False)
+    __slots__ = ("column", "items", "line")
+
+    def __init__(self, line: int, column: int) -> None:
+        self.line = line
+        self.column = column
+        self.items: list[Node] = []
 
 
-@attrs.define(eq=False)
 class MappingNode:
-    line: int
-    column: int
-    pairs: list[tuple["Node", "Node"]] = attrs.field(factory=list, repr=False)
+    __slots__ = ("column", "line", "pairs")
+
+    def __init__(self, line: int, column: int) -> None:
+        self.line = line
+        self.column = column
+        self.pairs: list[tuple[Node, Node]] = []
 
 
 Node = ScalarNode | SequenceNode | MappingNode
@@ -386,7 +391,7 @@ def is_merge(key: Node) -> bool:
 # ------------------------------------------------------------------ places
 
 
-@attrs.frozen(eq=False)
+@frozen(eq=False)
 class Positions(Mapping[str, tuple[int, int]]):
     """Field path to (line, column) below a node, found when asked for.
 
@@ -394,7 +399,7 @@ class Positions(Mapping[str, tuple[int, int]]):
     """
 
     root: Node
-    _names: dict[int, dict[str, tuple[Node, Node]]] = attrs.field(factory=dict, init=False, repr=False)
+    _names: dict[int, dict[str, tuple[Node, Node]]] = field(factory=dict, init=False, repr=False)
     "Of large mappings: what each name stands for."
 
     def __getitem__(self, path: str) -> tuple[int, int]:

@@ -7,12 +7,10 @@ What minikubelet does not look into is kept as `Json`, so that a pod is publishe
 
 from collections.abc import Mapping
 
-import attrs
-
 from minikubelet.api.event import ObjectReference
 from minikubelet.api.meta import Json, ObjectMeta
 from minikubelet.api.pod_status import PodStatus
-from minikubelet.api.values import derived, evolve, frozen
+from minikubelet.api.values import Factory, derived, evolve, frozen
 
 IntOrString = int | str
 
@@ -170,8 +168,8 @@ class ContainerPort:
 class ResourceRequirements:
     """Quantities as written (`100m`, `1Gi`, 2); `api.quantity` gives them a value."""
 
-    limits: Mapping[str, IntOrString | float] = attrs.Factory(dict)
-    requests: Mapping[str, IntOrString | float] = attrs.Factory(dict)
+    limits: Mapping[str, IntOrString | float] = Factory(dict)
+    requests: Mapping[str, IntOrString | float] = Factory(dict)
     claims: Json = None
 
 
@@ -225,7 +223,7 @@ class Container:
     ports: tuple[ContainerPort, ...] = ()
     env_from: tuple[EnvFromSource, ...] = ()
     env: tuple[EnvVar, ...] = ()
-    resources: ResourceRequirements = attrs.Factory(ResourceRequirements)
+    resources: ResourceRequirements = Factory(ResourceRequirements)
     resize_policy: Json = None
     restart_policy: str | None = None
     restart_policy_rules: tuple[ContainerRestartRule, ...] = ()
@@ -420,7 +418,7 @@ class PodSpec:
     termination_grace_period_seconds: int = 30
     active_deadline_seconds: int | None = None
     readiness_gates: tuple[PodReadinessGate, ...] = ()
-    security_context: PodSecurityContext = attrs.Factory(PodSecurityContext)
+    security_context: PodSecurityContext = Factory(PodSecurityContext)
     os: PodOS | None = None
     hostname: str | None = None
     subdomain: str | None = None
@@ -437,7 +435,7 @@ class PodSpec:
     service_account: str | None = None
     automount_service_account_token: bool | None = None
     node_name: str | None = None
-    node_selector: Mapping[str, str] = attrs.Factory(dict)
+    node_selector: Mapping[str, str] = Factory(dict)
     affinity: Json = None
     tolerations: Json = None
     topology_spread_constraints: Json = None
@@ -513,4 +511,4 @@ class Pod:
 @frozen
 class PodTemplateSpec:
     spec: PodSpec
-    metadata: ObjectMeta = attrs.Factory(ObjectMeta)
+    metadata: ObjectMeta = Factory(ObjectMeta)

@@ -1,8 +1,6 @@
 """The Pod status as frozen types (STATUS-*, COND-*): what `lifecycle.status` computes."""
 
-import attrs
-
-from minikubelet.api.values import frozen
+from minikubelet.api.values import Factory, frozen
 
 
 @frozen
@@ -40,7 +38,7 @@ class ContainerState:
 class ContainerStatus:
     name: str
     state: ContainerState
-    last_state: ContainerState = attrs.Factory(ContainerState)
+    last_state: ContainerState = Factory(ContainerState)
     ready: bool = False
     restart_count: int = 0
     image: str = ""

@@ -6,7 +6,7 @@ dividing never meets a rounding error. It does not know which resource it counts
 
 import re
 
-import attrs
+from minikubelet.api.values import frozen
 
 _NANO = 10**9
 _FORM = re.compile(r"([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d{1,3})|([numkMGTPE]|[KMGTPE]i|))")
@@ -14,7 +14,7 @@ _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "
 _BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
 
 
-@attrs.frozen(order=True)
+@frozen(order=True)
 class Quantity:
     nano: int
     "Billionths of the unit (cores, bytes), rounded away from zero as the API does."

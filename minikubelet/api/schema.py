@@ -11,11 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, Literal
 
-import attrs
-
 from minikubelet.api.errors import Notice
 from minikubelet.api.schema_table import KINDS, TYPES
-from minikubelet.api.values import frozen
+from minikubelet.api.values import field, frozen
 
 __all__ = ["KINDS", "Field", "Occurrence", "Type", "Verdict", "fields", "notices", "occurring", "verdict"]
 
@@ -423,7 +421,7 @@ class Occurrence:
     verdict: Verdict
     name: str
     "For a notice: `affinity`, `securityContext.runAsUser`. The same wherever it occurs."
-    value: Any = attrs.field(repr=False)
+    value: Any = field(repr=False)
 
 
 _UNNAMED = frozenset(("spec", "metadata", "template", "jobTemplate", "containers", "initContainers"))

@@ -2,11 +2,9 @@
 
 from collections.abc import Mapping
 
-import attrs
-
 from minikubelet.api.meta import Json, ObjectMeta
 from minikubelet.api.pod import IntOrString
-from minikubelet.api.values import frozen
+from minikubelet.api.values import Factory, frozen
 
 
 @frozen
@@ -22,7 +20,7 @@ class ServicePort:
 
 @frozen
 class ServiceSpec:
-    selector: Mapping[str, str] = attrs.Factory(dict)
+    selector: Mapping[str, str] = Factory(dict)
     ports: tuple[ServicePort, ...] = ()
     type: str = "ClusterIP"
     cluster_ip: str | None = None
@@ -57,7 +55,7 @@ class ServiceSpec:
 @frozen
 class Service:
     metadata: ObjectMeta
-    spec: ServiceSpec = attrs.Factory(ServiceSpec)
+    spec: ServiceSpec = Factory(ServiceSpec)
     status: Json = None
     api_version: str = "v1"
     kind: str = "Service"

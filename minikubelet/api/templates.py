@@ -10,8 +10,6 @@ import zlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
 from minikubelet.api.meta import ObjectMeta, OwnerReference
 from minikubelet.api.pod import (
     PersistentVolumeClaimVolumeSource,
@@ -21,6 +19,7 @@ from minikubelet.api.pod import (
     Volume,
 )
 from minikubelet.api.schema import KINDS
+from minikubelet.api.values import evolve
 
 if TYPE_CHECKING:
     import random
@@ -73,7 +72,7 @@ def pods_of(
         case "Deployment":
             labels["pod-template-hash"] = template_hash(template)
             prefix += f"{labels['pod-template-hash']}-"
-            owner = attrs.evolve(owner, kind="ReplicaSet", name=prefix[:-1])
+            owner = evolve(owner, kind="ReplicaSet", name=prefix[:-1])
         case "DaemonSet":
             labels |= {"controller-revision-hash": template_hash(template), "pod-template-generation": "1"}
         case "StatefulSet":
@@ -100,14 +99,14 @@ def _ordinal_pods(
             "statefulset.kubernetes.io/pod-name": name,
         }
         pod_spec = _with_claims(template.spec, claims, name)
-        pod_spec = attrs.evolve(pod_spec, hostname=name, subdomain=spec.get("serviceName") or None)
+        pod_spec = evolve(pod_spec, hostname=name, subdomain=spec.get("serviceName") or None)
         pods.append(Pod(_pod_meta(name, f"{meta.name}-", meta, template, labels, owner), pod_spec))
     return pods
 
 
 def with_claim_volumes(template: PodTemplateSpec, claims: Sequence[Mapping[str, Any]]) -> PodTemplateSpec:
     """A StatefulSet's template with the volumes that its claim templates will become."""
-    return attrs.evolve(template, spec=_with_claims(template.spec, claims, "0"))
+    return evolve(template, spec=_with_claims(template.spec, claims, "0"))
 
 
 def _with_claims(spec: PodSpec, claims: Sequence[Mapping[str, Any]], pod_name: str) -> PodSpec:
@@ -118,7 +117,7 @@ def _with_claims(spec: PodSpec, claims: Sequence[Mapping[str, Any]], pod_name: s
         Volume(name, persistent_volume_claim=PersistentVolumeClaimVolumeSource(f"{name}-{pod_name}"))
         for name in claimed
     )
-    return attrs.evolve(spec, volumes=(*kept, *made))
+    return evolve(spec, volumes=(*kept, *made))
 
 
 def _pod_meta(

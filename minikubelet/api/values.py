@@ -1,66 +1,56 @@
-"""How values are made, changed and remembered: `frozen`, `evolve` and `derived`.
+"""How values are made, changed and remembered: `frozen`, `evolve`, `derived` and their kin.
 
-To a type checker these are `attrs.frozen`, `attrs.evolve` and `functools.cached_property`. They are ours
-because a start makes hundreds of classes and every fact copies some values. A value keeps its fields in its
-`__dict__`, so that a changed copy is one dict copied in C, a fifth of what `attrs.evolve` takes; and all
-classes share their comparison, hash and text, which halves what attrs takes to make one. That `__dict__` is
-made as a whole: filled name by name it would be of the kind whose names are shared by all values of a class,
-in which CPython finds a field four times as slowly.
+To a type checker these are attrs' own and `functools.cached_property`, and to attrs (`attrs.fields`,
+`attrs.evolve`, `attrs.asdict`) the classes are its classes. They are ours because of what they cost: a start
+makes hundreds of classes, of which it uses few, and every fact copies some values. So a class costs next to
+nothing until it is used, attrs is not loaded for it, and a value keeps its fields in its `__dict__`: a
+changed copy is one dict copied in C, a fifth of what `attrs.evolve` takes. That `__dict__` is made as a
+whole: filled name by name it would be of the kind whose names are shared by all values of a class, in which
+CPython finds a field four times as slowly.
 """
 
-from collections.abc import Callable
-from functools import cache
+import operator
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
-__all__ = ["derived", "evolve", "frozen"]
+__all__ = ["Factory", "define", "derived", "evolve", "field", "fields", "frozen", "has"]
 
 if TYPE_CHECKING:
     from functools import cached_property as derived
 
-    from attrs import evolve, frozen
+    from attrs import Factory, define, evolve, field, fields, frozen, has
 else:
-    _new, _set = object.__new__, object.__setattr__
 
-    def frozen(cls: type) -> type:
-        """A class of values that never change, compared by their fields."""
-        cls = attrs.frozen(cls, auto_attribs=True, slots=False, eq=False, repr=False, init=False)
-        cls.__init__ = _first_initializer(cls)
-        cls.__eq__, cls.__hash__, cls.__repr__ = _is_equal, _hash, _text
+    def frozen(cls: type | None = None, /, *, eq: bool = True, order: bool = False) -> Any:
+        """A class of values that never change, compared by their fields; with `order` also sorted by them."""
+        if cls is None:
+            return lambda cls: frozen(cls, eq=eq, order=order)
+        cls = define(cls, eq=eq)
+        cls.__setattr__ = cls.__delattr__ = _refuse
+        if eq:
+            cls.__hash__ = _hash
+        if order:
+            cls.__lt__, cls.__le__, cls.__gt__, cls.__ge__ = map(_ordering, ("lt", "le", "gt", "ge"))
         return cls
 
-    def _first_initializer(cls: type) -> Callable[..., None]:
-        """Makes the other one when the first value is made, which of most classes never is."""
-
-        def __init__(self: Any, *arguments: Any, **fields: Any) -> None:
-            cls.__init__ = _initializer(cls)
-            cls.__init__(self, *arguments, **fields)
-
-        return __init__
-
-    def _initializer(cls: type) -> Callable[..., None]:
-        """`__init__` as attrs would make it, for what our classes have: defaults and factories."""
-        names: dict[str, Any] = {"_set": _set, "_NOTHING": attrs.NOTHING}
-        parameters, items = ["self"], []
-        for field in sorted(attrs.fields(cls), key=lambda field: field.kw_only):
-            name, default = field.name, field.default
-            if field.kw_only and "*" not in parameters:
-                parameters.append("*")
-            item = name
-            if default is attrs.NOTHING:
-                parameters.append(name)
-            elif isinstance(default, attrs.Factory):
-                names[f"_make_{name}"] = default.factory
-                parameters.append(f"{name}=_NOTHING")
-                item = f"_make_{name}() if {name} is _NOTHING else {name}"
-            else:
-                names[f"_default_{name}"] = default
-                parameters.append(f"{name}=_default_{name}")
-            items.append(f"{name!r}: {item}")
-        arguments, display = ", ".join(parameters), ", ".join(items)
-        exec(f"def __init__({arguments}):\n _set(self, '__dict__', {{{display}}})", names)
-        return names["__init__"]
+    def define(cls: type | None = None, /, *, eq: bool = True) -> Any:
+        """The same for what does change, and so has no hash, unless it is compared by identity."""
+        if cls is None:
+            return lambda cls: define(cls, eq=eq)
+        own = cls.__dict__
+        form = tuple(_Field(name, kind, own) for name, kind in own.get("__annotations__", {}).items())
+        for one in form:
+            if type(one.declared) is field:
+                delattr(cls, one.name)
+        cls.__values_form__ = form
+        cls.__match_args__ = tuple(one.name for one in form)
+        cls.__attrs_attrs__ = _AttrsView()
+        cls.__init__ = _generic_init(cls, form)
+        cls.__repr__ = _text
+        if eq:
+            cls.__eq__, cls.__hash__ = _is_equal, None
+            cls.__values_compared__ = tuple(one.name for one in form if one.eq)
+        return cls
 
     def evolve(value: Any, /, **changes: Any) -> Any:
         """The value with those fields changed; what was derived from the others is forgotten."""
@@ -89,6 +79,115 @@ else:
             result = value.__dict__[self._name] = self._compute(value)
             return result
 
+    class field:
+        """What a class says of a field beyond its default: how to make that, and what it counts for."""
+
+        def __init__(self, **said: Any) -> None:
+            self.said = said
+
+    def Factory(make: Callable[[], Any]) -> field:
+        """A default made anew for each value."""
+        return field(factory=make)
+
+    def has(cls: Any) -> bool:
+        return hasattr(cls, "__values_form__")
+
+    def fields(cls: Any) -> "tuple[_Field, ...]":
+        return cls.__values_form__
+
+
+_NOTHING: Any = object()
+_new, _set = object.__new__, object.__setattr__
+
+
+class _Field:
+    __slots__ = ("declared", "default", "eq", "factory", "name", "repr", "type")
+
+    def __init__(self, name: str, kind: Any, namespace: Mapping[str, Any]) -> None:
+        self.name, self.type = name, kind
+        self.declared: Any = namespace.get(name, _NOTHING)
+        said = self.declared.said if type(self.declared) is field else {"default": self.declared}
+        self.default: Any = said.get("default", _NOTHING)
+        self.factory: Any = said.get("factory")
+        self.eq: bool = said.get("eq", True)
+        self.repr: bool = said.get("repr", True)
+
+
+class _AttrsView:
+    """`__attrs_attrs__`, what attrs knows a class of its own by; made when somebody asks."""
+
+    def __get__(self, value: Any, owner: Any) -> Any:
+        import attrs
+
+        twin: dict[str, Any] = {"__annotations__": {one.name: one.type for one in owner.__values_form__}}
+        for one in owner.__values_form__:
+            if type(one.declared) is field:
+                twin[one.name] = attrs.field(**one.declared.said)
+            elif one.declared is not _NOTHING:
+                twin[one.name] = one.declared
+        owner.__attrs_attrs__ = attrs.fields(attrs.frozen(type(owner.__name__, (), twin)))
+        return owner.__attrs_attrs__
+
+
+# ------------------------------------------------------------------ making a value
+
+_MANY = 64
+"Values of one class that are made before an `__init__` is compiled for it, which costs about as much."
+
+
+def _generic_init(cls: Any, form: tuple[_Field, ...]) -> Callable[..., None]:
+    """An `__init__` that costs no compilation."""
+    names = tuple(one.name for one in form)
+    defaults = {one.name: one.default for one in form if one.default is not _NOTHING}
+    factories = [(one.name, one.factory) for one in form if one.factory is not None]
+    made = 0
+
+    def __init__(self: Any, /, *given: Any, **named: Any) -> None:
+        nonlocal made
+        made += 1
+        if made == _MANY:
+            cls.__init__ = _compiled_init(cls, form)
+        fields = defaults.copy()
+        fields.update(zip(names, given, strict=False))
+        fields.update(named)
+        for name, make in factories:
+            if name not in fields:
+                fields[name] = make()
+        if len(fields) != len(names) or len(given) > len(names):
+            raise TypeError(f"{cls.__name__}({', '.join(names)}) was given {given} and {named}")
+        _set(self, "__dict__", fields)
+
+    return __init__
+
+
+def _compiled_init(cls: Any, form: tuple[_Field, ...]) -> Any:
+    """The same as a Python function with those parameters."""
+    known: dict[str, Any] = {"_set": _set, "_NOTHING": _NOTHING}
+    parameters, items = ["self"], []
+    for one in form:
+        name, item = one.name, one.name
+        if one.factory is not None:
+            known[f"_make_{name}"] = one.factory
+            parameters.append(f"{name}=_NOTHING")
+            item = f"_make_{name}() if {name} is _NOTHING else {name}"
+        elif one.default is not _NOTHING:
+            known[f"_default_{name}"] = one.default
+            parameters.append(f"{name}=_default_{name}")
+        else:
+            parameters.append(name)
+        items.append(f"{name!r}: {item}")
+    arguments, display = ", ".join(parameters), ", ".join(items)
+    exec(f"def __init__({arguments}):\n _set(self, '__dict__', {{{display}}})", known)
+    return known["__init__"]
+
+
+def _refuse(self: Any, name: str, *value: Any) -> None:
+    from attrs.exceptions import FrozenInstanceError
+
+    raise FrozenInstanceError
+
+
+# ------------------------------------------------------------------ what all classes share
 
 _derived_names: dict[type, list[str]] = {}
 
@@ -103,16 +202,20 @@ def _hash(self: Any) -> int:
     return hash((self.__class__, *_compared(self)))
 
 
+def _ordering(name: str) -> Callable[[Any, Any], Any]:
+    def compare(self: Any, other: Any) -> Any:
+        if other.__class__ is not self.__class__:
+            return NotImplemented
+        return getattr(operator, name)(_compared(self), _compared(other))
+
+    return compare
+
+
 def _text(self: Any) -> str:
-    shown = (field.name for field in attrs.fields(self.__class__) if field.repr)
+    shown = (one.name for one in self.__values_form__ if one.repr)
     return f"{type(self).__qualname__}({', '.join(f'{name}={getattr(self, name)!r}' for name in shown)})"
 
 
 def _compared(value: Any) -> list[Any]:
     fields = value.__dict__
-    return [fields[name] for name in _compared_names(value.__class__)]
-
-
-@cache
-def _compared_names(cls: type) -> list[str]:
-    return [field.name for field in attrs.fields(cls) if field.eq]
+    return [fields[name] for name in value.__values_compared__]

@@ -18,8 +18,8 @@ from minikubelet.bench.peers import PEERS
 from minikubelet.bench.report import as_json, text
 from minikubelet.bench.supervised import become_subreaper
 from minikubelet.bench.tools import tools
+from minikubelet.cli.ending import FAILED, INVALID, SIGNALLED, SUCCEEDED
 from minikubelet.cli.options import BenchOptions
-from minikubelet.cli.summary import FAILED, INVALID, SIGNALLED, SUCCEEDED
 from minikubelet.cli.writer import tell_stderr
 
 PLOTS = (".svg", ".png")

@@ -11,8 +11,6 @@ import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TextIO
 
-import attrs
-
 from minikubelet.api.codec import to_wire
 from minikubelet.api.cron_job import CronJobSpec
 from minikubelet.api.errors import ManifestError, Origin
@@ -30,6 +28,7 @@ from minikubelet.api.nodes import (
     resolve,
 )
 from minikubelet.api.pod import PodSpec
+from minikubelet.api.values import evolve, frozen
 from minikubelet.lifecycle.explain import Explanation, Row, Sentence, WorstCase, explain, spoken
 from minikubelet.lifecycle.lints import Lint, lints
 
@@ -38,7 +37,7 @@ WIDTH = 100  # columns
 STDIN = "<stdin>"  # as `load` calls it
 
 
-@attrs.frozen
+@frozen
 class Subject:
     """A pod spec to explain, however many pods are made from it."""
 
@@ -49,7 +48,7 @@ class Subject:
     pods: int = 1
 
 
-@attrs.frozen
+@frozen
 class Finding:
     """A lint in its place. `line` counts from 1; 0 where it is not known."""
 
@@ -63,7 +62,7 @@ class Finding:
     diff: str = ""
 
 
-@attrs.frozen
+@frozen
 class Report:
     object: str
     file: str
@@ -135,7 +134,7 @@ def _text_of(file: str, given: str) -> str:
 def _finding(lint: Lint, origin: Origin, text: Callable[[], str]) -> Finding:
     here = origin
     if lint.of_job:
-        here = attrs.evolve(origin, prefix=origin.prefix.removesuffix("spec.template."))
+        here = evolve(origin, prefix=origin.prefix.removesuffix("spec.template."))
     place = here.error(lint.path, "")
     diff = "" if lint.make_sidecar is None else sidecar_diff(text(), origin, lint.make_sidecar)
     return Finding(lint.name, place.file, place.line, place.path, lint.happens, lint.change, lint.rules, diff)
@@ -144,7 +143,7 @@ def _finding(lint: Lint, origin: Origin, text: Callable[[], str]) -> Finding:
 # ------------------------------------------------------------------ layout
 
 
-@attrs.frozen
+@frozen
 class Look:
     color: bool
 

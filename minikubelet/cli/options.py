@@ -1,16 +1,18 @@
 """The command line, as a value. Says what can be asked for and refuses what cannot be meant."""
 
 import argparse
+import os
 import re
 import sys
-from typing import Literal, NoReturn
+from collections.abc import Callable
+from functools import cache
+from typing import Any, Literal, NoReturn
 
-import attrs
-
+from minikubelet.api.values import Factory, evolve, frozen
 from minikubelet.lifecycle.settings import LifecycleSettings
 
 
-@attrs.frozen
+@frozen
 class RunOptions:
     """`minikubelet run`. Lengths are seconds."""
 
@@ -24,7 +26,7 @@ class RunOptions:
     images: str | None = None
     image: tuple[str, ...] = ()
     stub_missing: bool = False
-    settings: LifecycleSettings = attrs.Factory(LifecycleSettings)
+    settings: LifecycleSettings = Factory(LifecycleSettings)
     env_from_host: bool = False
     isolation: Literal["auto", "none", "mounts", "pod"] = "auto"
     pod_pids_limit: int | None = None
@@ -40,7 +42,7 @@ class RunOptions:
     "Hold the run against the invariants, and say so."
 
 
-@attrs.frozen
+@frozen
 class FuzzOptions:
     """`minikubelet fuzz`. Lengths are seconds."""
 
@@ -65,7 +67,7 @@ class FuzzOptions:
     list: bool = False
 
 
-@attrs.frozen
+@frozen
 class BenchOptions:
     """`minikubelet bench`."""
 
@@ -93,8 +95,43 @@ Seconds may have a unit: 90, 1.5s, 500ms, 2m, 1h.
 """
 
 
+class _Parser(argparse.ArgumentParser):
+    """One that costs what is used of it: a command gets its arguments when it is the one that is given."""
+
+    def __init__(
+        self,
+        *args: Any,
+        arguments: Callable[[argparse.ArgumentParser], None] = lambda parser: None,
+        **settings: Any,
+    ) -> None:
+        super().__init__(*args, **settings)
+        self._add_arguments = arguments
+
+    def parse_known_args(self, *args: Any, **settings: Any) -> Any:
+        self._add_arguments(self)
+        return super().parse_known_args(*args, **settings)
+
+    def _get_formatter(self) -> argparse.HelpFormatter:
+        """Asked for with each argument; argparse itself would load shutil to learn the width."""
+        formatter: Any = self.formatter_class
+        made: argparse.HelpFormatter = formatter(prog=self.prog, width=_columns() - 2)
+        return made
+
+
+@cache
+def _columns() -> int:
+    try:
+        columns = int(os.environ.get("COLUMNS", ""))
+    except ValueError:
+        columns = 0
+    try:
+        return columns or os.get_terminal_size(1).columns or 80
+    except OSError:
+        return 80
+
+
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(
+    top = _Parser(
         prog="minikubelet",
         description="Runs Kubernetes Pod and Job manifests as plain Linux processes.",
         allow_abbrev=False,
@@ -110,15 +147,19 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    run = commands.add_parser(
+def _add_run(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    commands.add_parser(
         "run",
         help="run manifests in the foreground",
         description="Runs every Pod and Job of the files in the foreground, until all have finished.",
         epilog=RUN_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
+        arguments=_run_arguments,
     )
+
+
+def _run_arguments(run: argparse.ArgumentParser) -> None:
     _add_how_to_run(run)
     run.add_argument(
         "-o",
@@ -222,15 +263,19 @@ exit code:
 """
 
 
-def _add_test(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    test = commands.add_parser(
+def _add_test(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    commands.add_parser(
         "test",
         help="run manifests and check assertions about how that went",
         description="Runs every Pod and Job of the files, then checks what is asserted of the run.",
         epilog=TEST_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
+        arguments=_test_arguments,
     )
+
+
+def _test_arguments(test: argparse.ArgumentParser) -> None:
     test.add_argument(
         "--assert",
         dest="expressions",
@@ -264,13 +309,17 @@ def _add_test(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     test.set_defaults(output="text", timestamps=False, dry_run=False)
 
 
-def _add_validate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    validate = commands.add_parser(
+def _add_validate(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    commands.add_parser(
         "validate",
         help="check manifests",
         description="Prints every fault of the manifests. Exit code: 0 none, 2 some.",
         allow_abbrev=False,
+        arguments=_validate_arguments,
     )
+
+
+def _validate_arguments(validate: argparse.ArgumentParser) -> None:
     validate.add_argument("files", nargs="+", metavar="FILE", help="manifest or directory; - is stdin")
     validate.add_argument(
         "--fields", action="store_true", help="print, too, what becomes of each field that occurs"
@@ -278,14 +327,18 @@ def _add_validate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     validate.add_argument("--no-color", action="store_true", help="no colours")
 
 
-def _add_explain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    explain = commands.add_parser(
+def _add_explain(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    commands.add_parser(
         "explain",
         help="tell what will happen, why, and what to watch out for",
         description="Tells the order, gates, restarts, shutdown and worst cases of each pod and Job, with "
         "the rules behind them, and the traps in them. Exit code: 0, 2 if a manifest is not valid.",
         allow_abbrev=False,
+        arguments=_explain_arguments,
     )
+
+
+def _explain_arguments(explain: argparse.ArgumentParser) -> None:
     explain.add_argument("files", nargs="+", metavar="FILE", help="manifest or directory; - is stdin")
     explain.add_argument("-o", dest="output", choices=("text", "json"), default="text", help="default: text")
     explain.add_argument("--strict", action="store_true", help="exit code 1 if there is a trap")
@@ -309,8 +362,8 @@ exit code:
 """
 
 
-def _add_fuzz(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    fuzz = commands.add_parser(
+def _add_fuzz(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    commands.add_parser(
         "fuzz",
         help="search for a life of a pod that breaks an invariant",
         description="Runs pods and Jobs in virtual time, with random behaviour of their processes, faults "
@@ -318,7 +371,11 @@ def _add_fuzz(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         epilog=FUZZ_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
+        arguments=_fuzz_arguments,
     )
+
+
+def _fuzz_arguments(fuzz: argparse.ArgumentParser) -> None:
     fuzz.add_argument("files", nargs="*", metavar="FILE", help="manifest or directory of them; - is stdin")
     fuzz.add_argument("--examples", type=positive, metavar="N", help="stop after N examples")
     fuzz.add_argument("--time", type=seconds, metavar="S", help="stop after S seconds (default 60)")
@@ -401,8 +458,8 @@ exit code:
 """
 
 
-def _add_bench(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    bench = commands.add_parser(
+def _add_bench(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    commands.add_parser(
         "bench",
         help="measure what supervision costs here, beside other supervisors",
         description="Measures start, restart, stop, memory, idling, probes and logs of containers on this "
@@ -410,7 +467,11 @@ def _add_bench(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         epilog=BENCH_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
+        arguments=_bench_arguments,
     )
+
+
+def _bench_arguments(bench: argparse.ArgumentParser) -> None:
     bench.add_argument("--quick", action="store_true", help="about a minute: 100 containers at most")
     bench.add_argument(
         "--peers",
@@ -449,9 +510,9 @@ def _usage_error(message: str) -> NoReturn:
 def run_options(given: argparse.Namespace) -> RunOptions:
     settings = LifecycleSettings(start_gate=given.start_gate)
     if given.backoff_base is not None:
-        settings = attrs.evolve(settings, backoff_base=given.backoff_base)
+        settings = evolve(settings, backoff_base=given.backoff_base)
     if given.backoff_max is not None:
-        settings = attrs.evolve(settings, backoff_max=given.backoff_max)
+        settings = evolve(settings, backoff_max=given.backoff_max)
     return RunOptions(
         files=tuple(given.files),
         timeout=given.timeout,

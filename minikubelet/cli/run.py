@@ -11,29 +11,20 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
-
-import attrs
 
 from minikubelet.api.errors import FieldError, ManifestError
 from minikubelet.api.manifest import Manifest, load
 from minikubelet.api.pod import Pod
-from minikubelet.cli.files import EventsFile, write_status_file
+from minikubelet.api.values import evolve
+from minikubelet.cli.ending import INVALID, SUCCEEDED, Ending, signal_name
 from minikubelet.cli.main import CannotStart, wants_color
 from minikubelet.cli.options import RunOptions
-from minikubelet.cli.screen import JsonScreen, Look, Screen, TextScreen
-from minikubelet.cli.summary import (
-    INVALID,
-    SUCCEEDED,
-    Ending,
-    lost_logs_lines,
-    signal_name,
-    unfinished_lines,
-)
 from minikubelet.cli.writer import tell_stderr
 from minikubelet.invariants import wanted_everywhere
-from minikubelet.kubelet.kubelet import Kubelet
+from minikubelet.kubelet.kubelet import Kubelet, Observer
+from minikubelet.lifecycle.facts import DeletionRequested, ReadinessGateSet
 from minikubelet.runtime.base import Runtime
 from minikubelet.runtime.configs import Configs
 from minikubelet.runtime.feasibility import (
@@ -49,6 +40,9 @@ from minikubelet.runtime.missing import missing_notices
 from minikubelet.runtime.private import check_directory, try_file
 
 if TYPE_CHECKING:
+    from minikubelet.api.event import Event
+    from minikubelet.cli.files import EventsFile
+    from minikubelet.cli.screen import Screen
     from minikubelet.invariants.journal import Journal
     from minikubelet.invariants.rules import Violation
 
@@ -92,7 +86,7 @@ def prepare(options: RunOptions) -> tuple[Manifest, ImageResolver]:
         raise ManifestError(errors)
     notices = (*manifest.notices, *remarks(manifest, isolation), *missing_notices(manifest, images))
     notices += tuple(pids_limit_notices(options.pod_pids_limit))
-    return attrs.evolve(manifest, notices=notices), images
+    return evolve(manifest, notices=notices), images
 
 
 def refuse(error: ManifestError) -> int:
@@ -110,8 +104,12 @@ def _folders(options: RunOptions) -> list[str]:
     return [f if os.path.isdir(f) else os.path.dirname(f) or "." for f in options.files if f != "-"]
 
 
-def open_files(options: RunOptions) -> EventsFile | None:
+def open_files(options: RunOptions) -> "EventsFile | None":
     """Try where things are to be written. Raises `ManifestError` with all places where that cannot be."""
+    if not (options.log_dir or options.status_file or options.events_file):
+        return None
+    from minikubelet.cli.files import EventsFile
+
     errors: list[FieldError] = []
     events_file = None
     for path, attempt in (
@@ -216,23 +214,45 @@ class StopRequests:
 # ------------------------------------------------------------------------------------ the run
 
 
+class Untold(Observer):
+    """Keeps what happens while those who are to be told of it are not even loaded."""
+
+    def __init__(self) -> None:
+        self._kept: list[Callable[[Observer], None]] = []
+
+    def event(self, event: "Event") -> None:
+        self._kept.append(lambda observer: observer.event(event))
+
+    def requested(self, key: str, request: DeletionRequested | ReadinessGateSet) -> None:
+        self._kept.append(lambda observer: observer.requested(key, request))
+
+    def changed(self, key: str) -> None:
+        self._kept.append(lambda observer: observer.changed(key))
+
+    def job_changed(self, key: str) -> None:
+        self._kept.append(lambda observer: observer.job_changed(key))
+
+    def tell(self, observer: Observer) -> None:
+        for one in self._kept:
+            one(observer)
+
+
 class Run:
     """One run in the foreground. What else is to come of it than an exit code, a subclass sees to."""
 
     def __init__(
-        self, options: RunOptions, manifest: Manifest, images: ImageResolver, events_file: EventsFile | None
+        self, options: RunOptions, manifest: Manifest, images: ImageResolver, events_file: "EventsFile | None"
     ) -> None:
         self.options = options
         self.manifest = manifest
         self.ending = Ending()
         self.stops = StopRequests()
         self._output_failed = False
-        self.screen = self.new_screen()
         self.events_file = events_file
         try:
             self.runtime = LocalRuntime(
                 images=images,
-                configs=Configs.of(manifest, files=options.files, notice=self.screen.notice),
+                configs=Configs.of(manifest, files=options.files, notice=self._notice),
                 log_dir=options.log_dir,
                 env_from_host=options.env_from_host,
                 isolation=isolation_for(manifest, options.isolation),
@@ -240,7 +260,7 @@ class Run:
                 pod_pids_limit=options.pod_pids_limit,
                 own_cgroup=True,
                 output=self.output,
-                notice=self.screen.notice,
+                notice=self._notice,
             )
         except (OSError, RuntimeError) as error:  # RuntimeError: no room for a thread
             raise CannotStart(str(error)) from error
@@ -251,10 +271,18 @@ class Run:
         self.kubelet = Kubelet(runtime, options.settings)
         if self.journal is not None:
             self.journal.follow(self.kubelet)
-        self.screen.kubelet = self.kubelet
-        self.kubelet.observers.append(self.screen)
-        if events_file is not None:
-            self.kubelet.observers.append(events_file)
+        self._untold = Untold()
+        self.kubelet.observers.append(self._untold)
+
+    @cached_property
+    def screen(self) -> "Screen":
+        """Loaded when there is something to show."""
+        screen = self.new_screen()
+        screen.kubelet = self.kubelet
+        return screen
+
+    def _notice(self, text: str) -> None:
+        self.screen.notice(text)
 
     def _watched(self) -> "tuple[Journal | None, Runtime]":
         """`--check`. Those who do not ask for it do not wait for what it needs."""
@@ -264,7 +292,9 @@ class Run:
 
         return watched(self.runtime)
 
-    def new_screen(self) -> Screen:
+    def new_screen(self) -> "Screen":
+        from minikubelet.cli.screen import JsonScreen, Look, TextScreen
+
         options = self.options
         terminal = os.isatty(STDOUT)
         hung_up = partial(self.stops.hung_up, terminal=terminal)
@@ -308,17 +338,26 @@ class Run:
                 self.screen.notice(f"{name} {self.kubelet.outlook(key)}; --run-now starts it at once")
             self.kubelet.settle()  # the first containers run from here on
             self.screen.writer.start()
+            self._tell()
 
             import trio
 
             trio.run(self._serve)
         except* KeyboardInterrupt:  # nobody obeyed; closing the runtime kills what there is
             first = self.ending.signal or self.stops.received[0]
-            self.ending = attrs.evolve(self.ending, signal=first)
+            self.ending = evolve(self.ending, signal=first)
         finally:
             self.runtime.close()
             self._finish()
         return self.ending.exit_code
+
+    def _tell(self) -> None:
+        """From here on those who show and write what happens are told at once."""
+        self.kubelet.observers.remove(self._untold)
+        for observer in (self.screen, self.events_file):
+            if observer is not None:
+                self._untold.tell(observer)
+                self.kubelet.observers.append(observer)
 
     async def _serve(self) -> None:
         import trio
@@ -345,6 +384,8 @@ class Run:
             return
         self.ending = Ending(timed_out=True)
         self.screen.notice(f"timeout: {seconds:g} s are over, stopping")
+        from minikubelet.cli.summary import unfinished_lines
+
         for line in unfinished_lines(self.kubelet.pods(), self.kubelet.jobs(), self.kubelet.wall()):
             self.screen.notice(line)
         self.kubelet.delete_all(self.options.grace_period)
@@ -375,34 +416,38 @@ class Run:
     def _finish(self) -> None:
         pods = [*self.kubelet.removed_pods, *self.kubelet.pods()]
         jobs = [*self.kubelet.removed_jobs, *self.kubelet.jobs()]
-        self.ending = attrs.evolve(
+        self.ending = evolve(
             self.ending,
             has_failed=self.kubelet.has_failed,
             files_failed=bool(self.runtime.lost_logs and self.options.log_dir),
             lost_logs=self.runtime.lost_logs,
         )
         if self.options.status_file:
+            from minikubelet.cli.files import write_status_file
+
             try:
                 write_status_file(self.options.status_file, [*pods, *jobs, *self.kubelet.cron_jobs()])
             except OSError as error:
                 tell_stderr(f"{self.options.status_file}: {error.strerror}")
-                self.ending = attrs.evolve(self.ending, files_failed=True)
+                self.ending = evolve(self.ending, files_failed=True)
         self.stops.uninstall()
         try:
             if self.events_file is not None:
                 self.events_file.close()
                 if self.events_file.failed:
-                    self.ending = attrs.evolve(self.ending, files_failed=True)
+                    self.ending = evolve(self.ending, files_failed=True)
             self._judge()
             self.screen.finish(pods, jobs, self.ending, self.kubelet.cron_jobs())
             self.screen.writer.close()
             if self._output_failed:
-                self.ending = attrs.evolve(self.ending, files_failed=True)
+                self.ending = evolve(self.ending, files_failed=True)
+            from minikubelet.cli.summary import lost_logs_lines
+
             for line in (*lost_logs_lines(self.ending), *self.verdict):
                 tell_stderr(line)
         except KeyboardInterrupt:  # whoever reads us is stuck, and the user has had enough
             if not self.ending.was_cut_short:
-                self.ending = attrs.evolve(self.ending, signal=signal.SIGINT)
+                self.ending = evolve(self.ending, signal=signal.SIGINT)
 
     def _judge(self) -> None:
         if self.journal is None:
@@ -410,6 +455,6 @@ class Run:
         from minikubelet.invariants.watch import judge, verdict
 
         self.violations = judge(self.journal)
-        self.ending = attrs.evolve(self.ending, violated=bool(self.violations))
+        self.ending = evolve(self.ending, violated=bool(self.violations))
         if self.violations or self.options.check:
             self.verdict = tuple(verdict(self.journal, self.violations))

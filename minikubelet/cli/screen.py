@@ -19,20 +19,18 @@ from math import ceil
 from typing import TYPE_CHECKING, Any, Protocol
 from zlib import crc32
 
-import attrs
-
 from minikubelet.api.event import Event
 from minikubelet.api.job import Job
 from minikubelet.api.meta import format_micro_time
 from minikubelet.api.pod import Pod
 from minikubelet.api.pod_status import ContainerStatus
+from minikubelet.api.values import frozen
+from minikubelet.cli.ending import Ending, signal_name
 from minikubelet.cli.summary import (
-    Ending,
     exit_text,
     failure_lines,
     job_failure_lines,
     result_lines,
-    signal_name,
     stopped_lines,
     summary_object,
 )
@@ -431,7 +429,7 @@ class Block:
 # ------------------------------------------------------------------------------------ text
 
 
-@attrs.frozen
+@frozen
 class Look:
     """How a text screen may look; decided by where it goes and by the options."""
 

@@ -4,15 +4,14 @@ Pure: reads published objects only.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from signal import NSIG, SIGKILL, SIGTERM, Signals
+from signal import NSIG, SIGKILL, SIGTERM
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
-
-import attrs
 
 from minikubelet.api.job import Job
 from minikubelet.api.pod import Pod
 from minikubelet.api.pod_status import ContainerStateTerminated, ContainerStatus
+from minikubelet.cli.ending import Ending, signal_name
 from minikubelet.cli.table import rows_table
 from minikubelet.lifecycle.printing import cron_job_row, job_row, parse_time, pod_row
 from minikubelet.lifecycle.verdicts import (
@@ -27,49 +26,7 @@ from minikubelet.lifecycle.verdicts import (
 if TYPE_CHECKING:
     from minikubelet.api.cron_job import CronJob
 
-SUCCEEDED, FAILED, INVALID, VIOLATED, TIMED_OUT = 0, 1, 2, 3, 124
-SIGNALLED = 128  # + the signal's number
-
 MOST_FAILURES = 10  # pods that are explained; a Job can leave hundreds behind
-
-
-@attrs.frozen
-class Ending:
-    """Why a run is over, and what it amounts to."""
-
-    signal: int | None = None
-    "The first one that asked for the end."
-    timed_out: bool = False
-    has_failed: bool = False
-    "A pod of its own or a Job failed (a Job's pods are judged by the Job: a retry may have helped)."
-    files_failed: bool = False
-    "The status or the events file, logs in a `--log-dir` or standard output could not be written."
-    lost_logs: Mapping[str, int] = MappingProxyType({})
-    "Bytes that are not in the logs, by namespace/pod/container."
-    violated: bool = False
-    "The lifecycle did not keep an invariant: our fault, whatever became of the pods."
-
-    @property
-    def was_cut_short(self) -> bool:
-        return self.timed_out or self.signal is not None
-
-    @property
-    def exit_code(self) -> int:
-        """124 and 128+n as `timeout` and shells have them; otherwise a function of what the containers did
-        themselves, since a run that was not cut short has killed none of those it judges."""
-        if self.timed_out:
-            return TIMED_OUT
-        if self.signal is not None:
-            return SIGNALLED + self.signal
-        if self.violated:
-            return VIOLATED
-        return FAILED if self.has_failed or self.files_failed else SUCCEEDED
-
-    def __str__(self) -> str:
-        """`finished`, `timeout` or the name of a signal."""
-        if self.timed_out:
-            return "timeout"
-        return signal_name(self.signal) if self.signal is not None else "finished"
 
 
 # ------------------------------------------------------------------------------------ for people
@@ -281,13 +238,6 @@ def exit_text(code: int) -> str:
     return f"code {code}: {how} by {signal_name(code - 128)}"
 
 
-def signal_name(number: int) -> str:
-    try:
-        return Signals(number).name
-    except ValueError:  # the real-time signals have no names of their own
-        return f"signal {number}"
-
-
 def unfinished_lines(pods: Sequence[Pod], jobs: Sequence[Job], now: float) -> list[str]:
     """What a time limit has cut short, and what each of it was waiting for."""
     lines = []
@@ -341,6 +291,8 @@ def summary_object(
     cron_jobs: "Sequence[CronJob]" = (),
 ) -> dict[str, Any]:
     """The last object of `-o json`."""
+    import attrs
+
     return {
         "ending": str(ending),
         "exitCode": ending.exit_code,

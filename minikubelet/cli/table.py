@@ -2,8 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-import attrs
-
+from minikubelet.api.values import fields
 from minikubelet.lifecycle.printing import CronJobRow, JobRow, PodRow
 
 PADDING = 3  # spaces between columns
@@ -22,8 +21,8 @@ def rows_table(
     """What `kubectl get` prints; with a NAMESPACE column where namespaces are given (`get -A`)."""
     if not rows:
         return []
-    headers = [field.name.upper().replace("_", " ") for field in attrs.fields(type(rows[0]))]
-    cells = [list(attrs.astuple(row)) for row in rows]
+    headers = [field.name.upper().replace("_", " ") for field in fields(type(rows[0]))]
+    cells = [[getattr(row, field.name) for field in fields(type(row))] for row in rows]
     if namespaces:
         headers = ["NAMESPACE", *headers]
         cells = [[namespace, *row] for namespace, row in zip(namespaces, cells, strict=True)]

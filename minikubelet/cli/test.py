@@ -24,12 +24,13 @@ from minikubelet.assertions.parser import parse, parse_until
 from minikubelet.assertions.recorder import Recorder
 from minikubelet.assertions.reports import Format, Report, report_text
 from minikubelet.assertions.run import Run as RunOfPods
+from minikubelet.cli.ending import FAILED, SUCCEEDED, Ending
 from minikubelet.cli.files import EventsFile
 from minikubelet.cli.main import wants_color
 from minikubelet.cli.options import RunOptions, run_options
 from minikubelet.cli.run import Run, open_files, prepare, refuse, tell_notices
 from minikubelet.cli.screen import TAIL_LINES, Look, PodSource, Screen, TextScreen, tame
-from minikubelet.cli.summary import FAILED, SUCCEEDED, Ending, failure_lines, result_lines
+from minikubelet.cli.summary import failure_lines, result_lines
 from minikubelet.cli.writer import Writer, tell_stderr
 from minikubelet.runtime.images import ImageResolver
 from minikubelet.runtime.private import write_file

@@ -213,9 +213,8 @@ class _Reader:
             message = f"Unsupported value: {quoted(version or '')}: expected {quoted(API_VERSION)}"
             self.complain(root, "apiVersion", message)
             return _World()
-        inner = MappingNode(
-            root.line, root.column, [p for p in root.pairs if key_text(p[0]) not in ("apiVersion", "kind")]
-        )
+        inner = MappingNode(root.line, root.column)
+        inner.pairs = [p for p in root.pairs if key_text(p[0]) not in ("apiVersion", "kind")]
         world = self.object(inner, _World, "")
         return _World() if world is _ABSENT else world
 

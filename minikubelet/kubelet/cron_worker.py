@@ -8,8 +8,6 @@ from datetime import datetime, tzinfo
 from math import inf
 from typing import Protocol
 
-import attrs
-
 from minikubelet.api.cron_job import CronJob, job_at
 from minikubelet.api.cron_schedule import (
     CalendarSchedule,
@@ -20,6 +18,7 @@ from minikubelet.api.cron_schedule import (
 )
 from minikubelet.api.event import EventType
 from minikubelet.api.job import Job
+from minikubelet.api.values import evolve
 from minikubelet.lifecycle.clock import Clock
 from minikubelet.lifecycle.cron_plan import plan_cron
 from minikubelet.lifecycle.cron_record import (
@@ -129,7 +128,7 @@ class CronWorker:
     def child_removed(self, last: CronChild) -> None:
         """The Job is there no more; `last` is how it stood."""
         self._changed.pop(f"{self.record.cron_job.metadata.namespace}/{last.name}", None)
-        self.observe(ChildChanged(attrs.evolve(last, is_gone=True)))
+        self.observe(ChildChanged(evolve(last, is_gone=True)))
 
     def delete(self) -> None:
         """Start no more Jobs."""

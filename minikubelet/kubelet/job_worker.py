@@ -77,7 +77,7 @@ class JobWorker:
         job: Job,
         host: PodHost,
         settings: LifecycleSettings,
-        random: Random,
+        random: Random | None,
         *,
         now: Callable[[], float],
     ) -> None:
@@ -85,7 +85,7 @@ class JobWorker:
         self.alarm = -inf
         "When `advance` is due even if nothing happens; inf for never."
         self._host = host
-        self._random = random
+        self._random = random or Random()
         self._now = now
         self._facts: list[JobFact] = []
         self._changed_pods: dict[str, None] = {}  # in order of their first change

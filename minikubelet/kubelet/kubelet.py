@@ -7,7 +7,7 @@ works without trio, so that the first containers start before it is even importe
 """
 
 import heapq
-import random as random_module
+import os
 import time
 from collections.abc import Callable
 from itertools import count
@@ -28,6 +28,8 @@ from minikubelet.lifecycle.settings import LifecycleSettings
 from minikubelet.runtime.base import Runtime
 
 if TYPE_CHECKING:
+    from random import Random
+
     import trio
 
     from minikubelet.api.cron_job import CronJob
@@ -80,7 +82,7 @@ class Kubelet:
         settings: LifecycleSettings | None = None,
         *,
         epoch: float | None = None,
-        random: random_module.Random | None = None,
+        random: "Random | None" = None,
     ) -> None:
         self.runtime = runtime
         self.settings = settings or LifecycleSettings()
@@ -90,7 +92,7 @@ class Kubelet:
         self.removed_pods: list[Pod] = []
         "What JOB-28 has removed, as it was last, but not what a CronJob's history limits are for."
         self.removed_jobs: list[Job] = []
-        self._random = random or random_module.Random()
+        self._random = random
         self._recorder = EventRecorder(runtime.now, self.epoch, self.observers)
         self._pods: dict[str, PodWorker] = {}
         self._jobs: dict[str, JobWorker] = {}
@@ -468,8 +470,9 @@ def _is_failed(worker: "JobWorker") -> bool:
     return end is not None and end.type == "Failed"
 
 
-def _new_uid(random: random_module.Random) -> str:
+def _new_uid(random: "Random | None") -> str:
     """A version 4 UUID (RFC 9562); the module uuid would add 14 ms to the start."""
-    bits = random.getrandbits(128) & ~(0xF << 76 | 0x3 << 62) | 0x4 << 76 | 0x2 << 62
+    bits = int.from_bytes(os.urandom(16), "big") if random is None else random.getrandbits(128)
+    bits = bits & ~(0xF << 76 | 0x3 << 62) | 0x4 << 76 | 0x2 << 62
     text = f"{bits:032x}"
     return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))

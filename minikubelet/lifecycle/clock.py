@@ -6,10 +6,10 @@ will wake the pod, so no wake-up can be forgotten. Instants are seconds on a mon
 
 from math import inf
 
-import attrs
+from minikubelet.api.values import define
 
 
-@attrs.define
+@define
 class Clock:
     now: float
     alarm: float = inf

@@ -7,18 +7,17 @@ seconds (since the Unix epoch), for that is what a schedule is about; all other 
 from collections.abc import Mapping
 from typing import Literal, assert_never
 
-import attrs
-
 from minikubelet.api.cron_job import CronJob, CronJobStatus, job_name
 from minikubelet.api.cron_schedule import Schedule
 from minikubelet.api.event import EventType, ObjectReference
 from minikubelet.api.meta import format_time
+from minikubelet.api.values import Factory, evolve, frozen
 from minikubelet.lifecycle.job_record import JobRecord
 
 # ------------------------------------------------------------------ facts
 
 
-@attrs.frozen
+@frozen
 class CronChild:
     """One Job as its CronJob sees it: a reading taken whenever the Job changes."""
 
@@ -37,19 +36,19 @@ class CronChild:
     "Removed after its time to live, or deleted by somebody else."
 
 
-@attrs.frozen
+@frozen
 class ChildChanged:
     child: CronChild
 
 
-@attrs.frozen
+@frozen
 class CronSuspended:
     """spec.suspend is set to this. What fell due meanwhile counts as missed once it is False again."""
 
     suspend: bool
 
 
-@attrs.frozen
+@frozen
 class CronDeleted:
     """No Job is started any more; those that are active are deleted by whoever deletes the CronJob."""
 
@@ -57,19 +56,19 @@ class CronDeleted:
 # ------------------------------------------------------------------ actions
 
 
-@attrs.frozen
+@frozen
 class StartJob:
     scheduled_at: float
 
 
-@attrs.frozen
+@frozen
 class DeleteJob:
     """With its pods: it is in the way (concurrencyPolicy Replace) or beyond the history limits."""
 
     name: str
 
 
-@attrs.frozen
+@frozen
 class RetireJob:
     """A Job that is active no more, because it has finished (`end`) or is gone (None)."""
 
@@ -77,7 +76,7 @@ class RetireJob:
     end: Literal["Complete", "Failed"] | None
 
 
-@attrs.frozen
+@frozen
 class Remark:
     """Said once about a scheduled time; 0 stands for the schedule as a whole."""
 
@@ -93,7 +92,7 @@ CronFact = ChildChanged | CronSuspended | CronDeleted | CronAction
 # ------------------------------------------------------------------ the record
 
 
-@attrs.frozen
+@frozen
 class CronRecord:
     cron_job: CronJob
     "As wanted now: `suspend` follows the facts."
@@ -103,10 +102,10 @@ class CronRecord:
     created_at: float
     "Wall seconds, a whole number, as the creationTimestamp has it."
 
-    active: Mapping[str, CronChild] = attrs.Factory(dict)
+    active: Mapping[str, CronChild] = Factory(dict)
     "Jobs that were started and are not retired, by name, oldest first."
 
-    finished: Mapping[str, CronChild] = attrs.Factory(dict)
+    finished: Mapping[str, CronChild] = Factory(dict)
     "Retired Jobs that are still there."
 
     last_schedule_time: float | None = None
@@ -115,7 +114,7 @@ class CronRecord:
     last_successful_time: float | None = None
     "When a Job completed last; wall seconds."
 
-    remarks: Mapping[str, float] = attrs.Factory(dict)
+    remarks: Mapping[str, float] = Factory(dict)
     "Reason of a remark to the scheduled time it was made about last."
 
     deleted_at: float | None = None
@@ -131,16 +130,16 @@ def observe_cron(record: CronRecord, fact: CronFact, now: float) -> CronRecord:
         case ChildChanged():
             return _child_changed(record, fact.child)
         case CronSuspended():
-            spec = attrs.evolve(record.cron_job.spec, suspend=fact.suspend)
-            return attrs.evolve(record, cron_job=attrs.evolve(record.cron_job, spec=spec))
+            spec = evolve(record.cron_job.spec, suspend=fact.suspend)
+            return evolve(record, cron_job=evolve(record.cron_job, spec=spec))
         case CronDeleted():
-            return attrs.evolve(record, deleted_at=now) if record.deleted_at is None else record
+            return evolve(record, deleted_at=now) if record.deleted_at is None else record
         case StartJob():
             name = job_name(record.cron_job, fact.scheduled_at)
             active = {**record.active, name: CronChild(name, created_at=now)}
-            return attrs.evolve(record, active=active, last_schedule_time=fact.scheduled_at)
+            return evolve(record, active=active, last_schedule_time=fact.scheduled_at)
         case DeleteJob():
-            return attrs.evolve(
+            return evolve(
                 record,
                 active=_without(record.active, fact.name),
                 finished=_without(record.finished, fact.name),
@@ -148,26 +147,26 @@ def observe_cron(record: CronRecord, fact: CronFact, now: float) -> CronRecord:
         case RetireJob():
             return _retired(record, record.active[fact.name])
         case Remark():
-            return attrs.evolve(record, remarks={**record.remarks, fact.reason: fact.scheduled_at})
+            return evolve(record, remarks={**record.remarks, fact.reason: fact.scheduled_at})
     assert_never(fact)
 
 
 def _child_changed(record: CronRecord, child: CronChild) -> CronRecord:
     if child.name in record.active:
-        return attrs.evolve(record, active={**record.active, child.name: child})
+        return evolve(record, active={**record.active, child.name: child})
     if child.name in record.finished and child.is_gone:
-        return attrs.evolve(record, finished=_without(record.finished, child.name))
+        return evolve(record, finished=_without(record.finished, child.name))
     return record
 
 
 def _retired(record: CronRecord, child: CronChild) -> CronRecord:
-    record = attrs.evolve(record, active=_without(record.active, child.name))
+    record = evolve(record, active=_without(record.active, child.name))
     if child.completed_at is not None:
         latest = max(child.completed_at, record.last_successful_time or 0.0)
-        record = attrs.evolve(record, last_successful_time=latest)
+        record = evolve(record, last_successful_time=latest)
     if child.is_gone:
         return record
-    return attrs.evolve(record, finished={**record.finished, child.name: child})
+    return evolve(record, finished={**record.finished, child.name: child})
 
 
 def _without(children: Mapping[str, CronChild], name: str) -> Mapping[str, CronChild]:
@@ -182,10 +181,10 @@ def cron_child(record: JobRecord, epoch: float) -> CronChild:
     meta, end = record.job.metadata, record.end
     child = CronChild(meta.name, meta.uid, record.created_at)
     if end is None:
-        return attrs.evolve(child, is_gone=record.deleted_at is not None and not record.pods)
+        return evolve(child, is_gone=record.deleted_at is not None and not record.pods)
     if end.type == "Complete":
-        return attrs.evolve(child, end="Complete", completed_at=epoch + end.since)
-    return attrs.evolve(child, end="Failed")
+        return evolve(child, end="Complete", completed_at=epoch + end.since)
+    return evolve(child, end="Failed")
 
 
 # ------------------------------------------------------------------ as the API publishes it
@@ -203,9 +202,7 @@ def published_cron_job(record: CronRecord, epoch: float) -> CronJob:
         last_schedule_time=_time(record.last_schedule_time),
         last_successful_time=_time(record.last_successful_time),
     )
-    return attrs.evolve(
-        record.cron_job, metadata=attrs.evolve(meta, deletion_timestamp=deleted), status=status
-    )
+    return evolve(record.cron_job, metadata=evolve(meta, deletion_timestamp=deleted), status=status)
 
 
 def _time(wall: float | None) -> str | None:

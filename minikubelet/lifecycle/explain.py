@@ -12,8 +12,6 @@ from collections.abc import Iterator, Sequence
 from shlex import join
 from typing import TYPE_CHECKING, Literal
 
-import attrs
-
 from minikubelet.api.job import JobSpec, PodFailurePolicyRule, SuccessPolicyRule
 from minikubelet.api.pod import (
     Container,
@@ -24,6 +22,7 @@ from minikubelet.api.pod import (
     Probe,
     TCPSocketAction,
 )
+from minikubelet.api.values import frozen
 from minikubelet.lifecycle.backoff import BackoffEntry, current_delay, go_duration, next_entry
 from minikubelet.lifecycle.job_policies import replacement_delay
 from minikubelet.lifecycle.lints import hook_seconds
@@ -45,19 +44,19 @@ Role = Literal["init container", "sidecar", "main container"]
 Outcome = Literal["restart", "restart all", "stay", "fail pod"]
 
 
-@attrs.frozen
+@frozen
 class Sentence:
     text: str
     rules: tuple[str, ...] = ()
 
 
-@attrs.frozen
+@frozen
 class Row:
     label: str
     sentences: tuple[Sentence, ...]
 
 
-@attrs.frozen
+@frozen
 class ContainerStory:
     name: str
     role: Role
@@ -66,14 +65,14 @@ class ContainerStory:
     rows: tuple[Row, ...]
 
 
-@attrs.frozen
+@frozen
 class WorstCase:
     what: str
     seconds: float
     rules: tuple[str, ...]
 
 
-@attrs.frozen
+@frozen
 class Explanation:
     containers: tuple[ContainerStory, ...]
     "In the order in which they start."

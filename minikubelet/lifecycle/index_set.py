@@ -8,12 +8,12 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-import attrs
+from minikubelet.api.values import frozen
 
 _RUN = re.compile("1+")
 
 
-@attrs.frozen
+@frozen
 class IndexSet:
     bits: int = 0
 

@@ -8,10 +8,8 @@ behind it. Whether anything should be done about it is `job_plan`'s business.
 from collections.abc import Mapping
 from typing import assert_never
 
-import attrs
-
 from minikubelet.api.job import Job, JobSpec
-from minikubelet.api.values import evolve, frozen
+from minikubelet.api.values import Factory, evolve, frozen
 from minikubelet.lifecycle.index_set import NO_INDEXES, IndexSet
 from minikubelet.lifecycle.job_facts import (
     DeletePod,
@@ -98,7 +96,7 @@ class JobRecord:
     started_at: float | None
     "JOB-13: when it was created or last resumed; None if it was suspended from the first."
 
-    pods: Mapping[str, TrackedPod] = attrs.Factory(dict)
+    pods: Mapping[str, TrackedPod] = Factory(dict)
     "The unfinished ones by name, oldest first."
 
     census: Census = Census()
@@ -107,7 +105,7 @@ class JobRecord:
     succeeded_indexes: IndexSet = NO_INDEXES
     failed_indexes: IndexSet = NO_INDEXES
 
-    index_failures: Mapping[int, IndexFailures] = attrs.Factory(dict)
+    index_failures: Mapping[int, IndexFailures] = Factory(dict)
     "With backoffLimitPerIndex only, and only of indexes that neither succeeded nor failed yet."
 
     failures_since_success: int = 0

@@ -12,8 +12,6 @@ from posixpath import basename, normpath
 from signal import SIGKILL, Signals
 from typing import Literal, NamedTuple
 
-import attrs
-
 from minikubelet.api.job import JobSpec
 from minikubelet.api.pod import (
     Container,
@@ -23,6 +21,7 @@ from minikubelet.api.pod import (
     Probe,
     TCPSocketAction,
 )
+from minikubelet.api.values import frozen
 from minikubelet.lifecycle.backoff import go_duration
 from minikubelet.lifecycle.restarts import effective_policy, will_restart_after_kill
 from minikubelet.lifecycle.shell_script import Command, commands_of, loops_forever, script_in, sleep_seconds
@@ -30,7 +29,7 @@ from minikubelet.lifecycle.startup import needs_readiness_to_pass
 from minikubelet.lifecycle.termination import stop_signal
 
 
-@attrs.frozen
+@frozen
 class Lint:
     name: str
     "Stable, for programs: `shell-ignores-stop-signal`."

@@ -8,11 +8,10 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-import attrs
-
 from minikubelet.api.job import Job
 from minikubelet.api.pod import Pod
 from minikubelet.api.pod_status import ContainerState, ContainerStatus, PodStatus
+from minikubelet.api.values import frozen
 
 if TYPE_CHECKING:
     from minikubelet.api.cron_job import CronJob
@@ -23,7 +22,7 @@ _DAY = 24 * _HOUR
 _YEAR = 365 * _DAY
 
 
-@attrs.frozen
+@frozen
 class PodRow:
     """The cells of `kubectl get pods`."""
 
@@ -34,7 +33,7 @@ class PodRow:
     age: str
 
 
-@attrs.frozen
+@frozen
 class JobRow:
     """The cells of `kubectl get jobs`."""
 
@@ -45,7 +44,7 @@ class JobRow:
     age: str
 
 
-@attrs.frozen
+@frozen
 class CronJobRow:
     """The cells of `kubectl get cronjobs`."""
 

@@ -11,10 +11,8 @@ from math import inf
 from operator import attrgetter
 from typing import Protocol
 
-import attrs
-
 from minikubelet.api.pod import Container, Pod, PodSpec, Probe
-from minikubelet.api.values import derived, evolve, frozen
+from minikubelet.api.values import Factory, derived, evolve, field, frozen
 from minikubelet.lifecycle.actions import (
     Action,
     AskProbe,
@@ -104,7 +102,7 @@ class ContainerRun:
     "Published as Running: the process exists and postStart has returned (HOOK-2)."
     post_start: HookRun | None = None
     pre_stop: HookRun | None = None
-    probes: Mapping[ProbeKind, ProbeState] = attrs.Factory(dict)
+    probes: Mapping[ProbeKind, ProbeState] = Factory(dict)
     stopping: Stopping | None = None
     finished_at: float | None = None
     exit_code: int | None = None
@@ -247,7 +245,7 @@ _QUIET_UNTIL = attrgetter("quiet_until")
 @frozen
 class PodRecord:
     pod: Pod
-    spec: PodSpec = attrs.field(eq=False, repr=False)
+    spec: PodSpec = field(eq=False, repr=False)
     "The pod's, at hand because nothing is read as often."
     settings: LifecycleSettings
     started_at: float
@@ -262,13 +260,13 @@ class PodRecord:
     "RESTART-18: kept over an in-place restart."
     restart_backoff: BackoffEntry | None = None
     "RESTART-20: between in-place restarts of the whole pod."
-    readiness_gates: Mapping[str, bool] = attrs.Factory(dict)
+    readiness_gates: Mapping[str, bool] = Factory(dict)
     deletion: Deletion | None = None
     ending: Ending | None = None
     finished_at: float | None = None
-    answers: Mapping[str, bool] = attrs.Factory(dict)
+    answers: Mapping[str, bool] = Factory(dict)
     "COND-1: condition type to status."
-    answered_at: Mapping[str, float] = attrs.Factory(dict)
+    answered_at: Mapping[str, float] = Factory(dict)
     "COND-2: condition type to when its status last changed."
 
     @property

@@ -10,7 +10,7 @@ from itertools import pairwise
 from posixpath import basename
 from typing import NamedTuple
 
-import attrs
+from minikubelet.api.values import evolve, frozen
 
 SHELLS = frozenset(("sh", "bash", "dash", "ash", "ksh", "zsh"))
 
@@ -38,7 +38,7 @@ def script_in(argv: Sequence[str]) -> ScriptInArgv | None:
     return ScriptInArgv(shell, words[0]) if has_script and words else None
 
 
-@attrs.frozen
+@frozen
 class Command:
     """A simple command of a script."""
 
@@ -63,7 +63,7 @@ def commands_of(script: str) -> list[Command]:
             found.append(Command(tuple(words), end, tuple(inside)))
             words.clear()
         elif found and end in ("&", "|"):  # after `done` or `)`
-            found[-1] = attrs.evolve(found[-1], end=end)
+            found[-1] = evolve(found[-1], end=end)
 
     tokens = [*_tokens(script), (True, ";")]
     for (is_operator, text), following in pairwise(tokens):
@@ -97,7 +97,7 @@ def commands_of(script: str) -> list[Command]:
             words.append(text)
     flush("")
     if found and found[-1].end == ";" and not found[-1].inside:
-        found[-1] = attrs.evolve(found[-1], end="")  # a new line at the end of a block of text
+        found[-1] = evolve(found[-1], end="")  # a new line at the end of a block of text
     return found
 
 

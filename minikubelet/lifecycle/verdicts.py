@@ -5,14 +5,13 @@ gone by. The one idea: what people ask is not why a container ended, which its e
 why nothing was tried again.
 """
 
-import attrs
-
 from minikubelet.api.job import Job
 from minikubelet.api.pod import Container, Pod
+from minikubelet.api.values import frozen
 from minikubelet.lifecycle.restarts import effective_policy
 
 
-@attrs.frozen
+@frozen
 class Verdict:
     """A reason, and the rules of `docs/SEMANTICS.md` behind it."""
 

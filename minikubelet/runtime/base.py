@@ -9,9 +9,8 @@ they were passed to, only later, from the runtime's own loop.
 from collections.abc import Callable
 from typing import Protocol
 
-import attrs
-
 from minikubelet.api.pod import Container, LifecycleHandler, Pod, Probe
+from minikubelet.api.values import frozen
 from minikubelet.lifecycle.facts import ProbeKind, ProbeResult
 
 Output = Callable[[Pod, str, int, str, bytes], None]
@@ -36,7 +35,7 @@ class StartError(Exception):
         self.recorded = recorded
 
 
-@attrs.frozen
+@frozen
 class ContainerExit:
     """How an instance ended; told only when its whole process tree is gone (TERM-17)."""
 
@@ -50,7 +49,7 @@ class ContainerExit:
     "How much of its log could not be written, and why; worth an Event."
 
 
-@attrs.frozen
+@frozen
 class ProbeAnswer:
     result: ProbeResult
     output: str = ""
@@ -59,7 +58,7 @@ class ProbeAnswer:
     "Seconds from `ask_probe` to the beginning of the attempt: not none while the slow libraries load."
 
 
-@attrs.frozen
+@frozen
 class HookAnswer:
     error: str | None = None
     "None if it succeeded. Never the handler's output (EVENT-4)."

@@ -12,10 +12,9 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
-import attrs
-
 from minikubelet.api.pod import IntOrString
 from minikubelet.api.quantity import parse_quantity
+from minikubelet.api.values import evolve, frozen
 from minikubelet.runtime.proc import descendants
 
 CPU_PERIOD = 100_000
@@ -28,7 +27,7 @@ ADVICE = "`systemd-run --scope -p Delegate=yes minikubelet run ...` (--user, unl
 # ------------------------------------------------------------------ what limits are
 
 
-@attrs.frozen
+@frozen
 class Limits:
     """`None`: not limited."""
 
@@ -75,7 +74,7 @@ _OPTIONAL = ("memory.swap.max", "memory.oom.group")
 # ------------------------------------------------------------------ where they are kept
 
 
-@attrs.frozen
+@frozen
 class Delegation:
     """A cgroup in which we may make others; or, without `directory`, the reason why there is none."""
 
@@ -110,7 +109,7 @@ def _find(proc: Path) -> Delegation:
     for directory in (here, *here.parents):
         trouble = _try_out(directory)
         if trouble:
-            best = best if best.directory else attrs.evolve(best, reason=trouble)
+            best = best if best.directory else evolve(best, reason=trouble)
             break
         controllers = _controllers(directory)
         if directory == here and not controllers:
@@ -187,7 +186,7 @@ def _pass_on(directory: Path) -> frozenset[str]:
 # ------------------------------------------------------------------ one container, one pod
 
 
-@attrs.frozen
+@frozen
 class Cgroup:
     """The cgroup of one instance, or of a pod."""
 

@@ -9,11 +9,14 @@ VOL-6), so that a run that lacks nothing pays nothing.
 import os
 from collections.abc import Callable, Iterable, Sequence
 
-import attrs
-
 from minikubelet.api.config import ConfigMap, Secret
 from minikubelet.api.errors import ManifestError
 from minikubelet.api.manifest import STDIN, Manifest, files_of, load
+from minikubelet.api.values import evolve
+
+ROOT_CA = "kube-root-ca.crt"
+"""The ConfigMap that a cluster has in every namespace, so manifests may count on it. There is no API server
+here whose certificate it could vouch for: unless the manifests bring their own, its `ca.crt` is empty."""
 
 Config = ConfigMap | Secret
 
@@ -107,7 +110,7 @@ def _name(config: Config) -> str:
 
 def _content(config: Config) -> Config:
     """What immutability is about, and what pods can see."""
-    return attrs.evolve(config, metadata=attrs.evolve(config.metadata, labels={}, annotations={}))
+    return evolve(config, metadata=evolve(config.metadata, labels={}, annotations={}))
 
 
 def _states(sources: Sequence[str]) -> tuple[tuple[str | int, ...], ...]:

@@ -11,8 +11,6 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
-import attrs
-
 from minikubelet.api.config import ConfigMap, Secret
 from minikubelet.api.pod import (
     ConfigMapKeySelector,
@@ -25,6 +23,7 @@ from minikubelet.api.pod import (
     SecretKeySelector,
 )
 from minikubelet.api.quantity import Quantity, parse_quantity
+from minikubelet.api.values import Factory, frozen
 from minikubelet.runtime.base import StartError
 from minikubelet.runtime.images import STANDARD_PATH, Resolution, find_program, host_path, is_mounted
 
@@ -37,13 +36,13 @@ class ConfigSource(Protocol):
     def secret(self, namespace: str, name: str) -> Secret | None: ...
 
 
-@attrs.frozen
+@frozen
 class NodeInfo:
     """What pods can learn about the machine."""
 
     name: str
     ip: str = "127.0.0.1"
-    allocatable: Mapping[str, IntOrString] = attrs.Factory(dict)
+    allocatable: Mapping[str, IntOrString] = Factory(dict)
     "Quantities by resource name: cpu, memory, ephemeral-storage."
 
 
@@ -163,7 +162,7 @@ def _variable(
     return lookup.key(source)
 
 
-@attrs.frozen
+@frozen
 class _Lookup:
     """Finds ConfigMaps and Secrets, with the kubelet's words for what is missing."""
 

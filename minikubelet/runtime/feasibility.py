@@ -7,17 +7,14 @@ for what runs all the same.
 import os
 import re
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
-
-import attrs
 
 from minikubelet.api.errors import FieldError, Notice, Origin
 from minikubelet.api.manifest import Manifest
 from minikubelet.api.pod import Container, Lifecycle, LifecycleHandler, PodSpec, Probe
+from minikubelet.api.values import evolve
 from minikubelet.runtime.images import ImageResolver, UnresolvedImage, ways_out
 from minikubelet.runtime.isolation import Isolation, Tier, Wish, has_read_only_root
-from minikubelet.runtime.mounts import ADVICE
 from minikubelet.runtime.ports import clashing_ports, port_faults, port_notices
 from minikubelet.runtime.security import shortfalls
 from minikubelet.runtime.termination_message import TerminationMessage
@@ -122,7 +119,7 @@ def _image_faults(manifest: Manifest, images: ImageResolver) -> list[FieldError]
         return []
     *others, last = sorted(unresolved, key=lambda fault: (fault.file, fault.line, fault.column))
     advice = ways_out(unresolved[fault] for fault in (*others, last))
-    return [*others, attrs.evolve(last, message=f"{last.message}\n{advice}")]
+    return [*others, evolve(last, message=f"{last.message}\n{advice}")]
 
 
 def _mount_faults(spec: PodSpec, origin: Origin, isolation: Isolation) -> Iterator[FieldError]:
@@ -130,6 +127,10 @@ def _mount_faults(spec: PodSpec, origin: Origin, isolation: Isolation) -> Iterat
     tier = isolation.tier_of(spec)
     if tier.name != "none" or isolation.wish == "mounts":  # which is told without mounts, too
         return
+    if not any(container.volume_mounts for container in spec.all_containers.values()):
+        return
+    from minikubelet.runtime.mounts import ADVICE
+
     own_places = {v.name: v.host_path.path for v in spec.volumes if v.host_path is not None}
     for path, container in containers(spec):
         for index, mount in enumerate(container.volume_mounts):
@@ -142,6 +143,10 @@ def _mount_faults(spec: PodSpec, origin: Origin, isolation: Isolation) -> Iterat
 
 def _tier_faults(spec: PodSpec, origin: Origin, isolation: Isolation) -> Iterator[FieldError]:
     """Who asked for a tier by name is refused without it."""
+    if isolation.wish not in ("pod", "mounts"):
+        return
+    from minikubelet.runtime.mounts import ADVICE
+
     tier = isolation.tier_of(spec)
     if isolation.wish == "pod" and tier.name != "pod":
         from minikubelet.runtime.sandbox import sandbox_trouble
@@ -165,7 +170,7 @@ def _shortfalls(spec: PodSpec, tier: Tier) -> Iterator[str]:
         found.append(("sysctls", "only a pod sandbox (--isolation pod) has its own"))
     for container in spec.all_containers.values():
         found += shortfalls(spec, container, has_namespace=tier.name != "none")
-        if tier.name == "none" and TerminationMessage(Path(), container).wants_mount:
+        if tier.name == "none" and TerminationMessage("", container).wants_mount:
             yield f"terminationMessagePath not honoured: {tier.lacks}"
         if tier.name == "none" and has_read_only_root(container):
             found.append(("readOnlyRootFilesystem", tier.lacks))

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from minikubelet.runtime.guardian import DONE, is_ready
-from minikubelet.runtime.mounts import MountPoints
 from minikubelet.runtime.reactor import Reactor
 from minikubelet.runtime.removal import remove_tree
 from minikubelet.runtime.run_directory import PREFIX, RunDirectory, lock_of_dead
@@ -119,6 +118,8 @@ def _spawn_guardian(run: Path, parent: int, pipe: int, lock: int, brand: int, cg
 
 def clean_up(run_dir: str) -> None:
     """Remove what a dead run made: its mount points as far as they are empty, and its directory."""
+    from minikubelet.runtime.mounts import MountPoints
+
     points = MountPoints(Path(run_dir) / "mount-points.json")
     for owner in points.owners:
         points.release(owner)

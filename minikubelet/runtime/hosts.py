@@ -7,7 +7,6 @@ the pod's. Pure functions of text, but for `write_hosts`.
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 
 from minikubelet.api.pod import Pod, PodSpec
 from minikubelet.runtime.planted import open_regular
@@ -20,13 +19,14 @@ HOSTS_PATH = "/etc/hosts"
 CLUSTER_DOMAIN = "svc.cluster.local"
 
 
-def write_hosts(file: Path, pod: Pod, hostname: str, names: Iterable[tuple[str, ...]]) -> None:
+def write_hosts(file: str, pod: Pod, hostname: str, names: Iterable[tuple[str, ...]]) -> None:
     """Bring the pod's hosts file up to date, in place, so that containers that have it mounted see it.
 
     Raises `OSError`.
     """
     try:
-        host_file = Path(HOSTS_PATH).read_text(encoding="utf-8", errors="replace")
+        with open(HOSTS_PATH, encoding="utf-8", errors="replace") as of_host:
+            host_file = of_host.read()
     except FileNotFoundError:
         host_file = ""
     text = hosts_text(pod, hostname, host_file, names)
@@ -38,7 +38,7 @@ def write_hosts(file: Path, pod: Pod, hostname: str, names: Iterable[tuple[str, 
             os.fchmod(stream.fileno(), 0o644)
 
 
-def _opened(file: Path) -> int:
+def _opened(file: str) -> int:
     """A container that has replaced its file by something else gets a new one."""
     try:
         return open_regular(file, os.O_RDWR | os.O_CREAT, 0o644)

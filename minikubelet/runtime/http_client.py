@@ -21,10 +21,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urljoin, urlsplit
 
-import attrs
 import h11
 import trio
 
+from minikubelet.api.values import frozen
 from minikubelet.runtime.spawn import SHORTAGES, ShortageError
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class PlainHTTPError(RequestError):
     """An HTTPS request was answered in plain HTTP (HOOK-9)."""
 
 
-@attrs.frozen
+@frozen
 class Response:
     status: int
     location: str

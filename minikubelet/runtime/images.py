@@ -23,10 +23,9 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
-import attrs
-
 from minikubelet.api.errors import FieldError, ManifestError
 from minikubelet.api.pod import Container, IntOrString
+from minikubelet.api.values import Factory, evolve, frozen
 from minikubelet.runtime.well_known_images import (
     ENTRYPOINT_SCRIPTS,
     PROGRAMS,
@@ -64,7 +63,7 @@ def ways_out(unresolved: Iterable[UnresolvedImage]) -> str:
     )
 
 
-@attrs.frozen
+@frozen
 class Resolution:
     """What to start for a container, before any expansion."""
 
@@ -73,7 +72,7 @@ class Resolution:
     "Who said so, for people: `images.yaml: postgres:*`, `built in: shell family`, `host: /usr/bin/foo`."
     image_words: int = 0
     "How many leading words of argv are the image's; the kubelet expands only the container's (ENV-6)."
-    env: Mapping[str, str] = attrs.Factory(dict)
+    env: Mapping[str, str] = Factory(dict)
     working_dir: str | None = None
     "Absolute; counts where the container has no workingDir (ENV-15)."
     user: str | None = None
@@ -83,7 +82,7 @@ class Resolution:
     is_stub: bool = False
 
 
-@attrs.frozen
+@frozen
 class ImageTable:
     """Patterns and what they mean, from one place, in the order written."""
 
@@ -100,7 +99,7 @@ class ImageTable:
         return None
 
 
-@attrs.frozen
+@frozen
 class ImageResolver:
     tables: tuple[ImageTable, ...] = ()
     stub_missing: bool = False
@@ -160,7 +159,7 @@ class ImageResolver:
                 return _configured(container, config, source)
             path = ":".join((*config.path_prefix, path))
             base = self._resolve(container, tables[index + 1 :], path, completes)
-            return attrs.evolve(
+            return evolve(
                 base,
                 source=f"{base.source}, with {source}",
                 env={**base.env, **config.env},
@@ -317,14 +316,14 @@ def _with_program(config: ImageConfig, container: Container, path: str) -> Image
     first = container.args[0]
     unknown = config.subcommands and "$" not in first and not find_program(first, path)
     if first.startswith("-") or unknown:
-        return attrs.evolve(config, entrypoint=(*config.entrypoint, config.program))
+        return evolve(config, entrypoint=(*config.entrypoint, config.program))
     return config
 
 
 def _well_known(container: Container, name: str, config: ImageConfig, path: str) -> Resolution | None:
     """The image's program, or the container's by its usual name; None where this host has it not."""
     if container.command and os.path.basename(container.command[0]) in ENTRYPOINT_SCRIPTS:
-        container = attrs.evolve(container, command=(), args=(*container.command[1:], *container.args))
+        container = evolve(container, command=(), args=(*container.command[1:], *container.args))
     if container.command:  # then it is none of the image's own start, but may live in the same place
         config = ImageConfig(path_prefix=config.path_prefix)
     resolution = _configured(container, _with_program(config, container, path), f"built in: {name}")
@@ -339,7 +338,7 @@ def _well_known(container: Container, name: str, config: ImageConfig, path: str)
     else:
         return None
     setup = ("sh", "-c", config.setup, "docker-entrypoint.sh") if config.setup else ()
-    return attrs.evolve(
+    return evolve(
         resolution,
         argv=(*setup, program, *resolution.argv[1:]),
         source=f"{resolution.source}, {find_program(program, search)}",

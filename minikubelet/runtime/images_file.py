@@ -14,11 +14,11 @@ Kept apart from `images`, since most runs have no such file and can do without i
 
 import os
 
-import attrs
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from minikubelet.api.errors import FieldError
+from minikubelet.api.values import evolve, frozen
 from minikubelet.runtime.well_known_images import ImageConfig
 
 FIELDS = ("entrypoint", "cmd", "env", "workingDir", "user", "pathPrefix")
@@ -48,7 +48,7 @@ def read_images_file(file: str, errors: list[FieldError]) -> tuple[tuple[str, Im
     return ()
 
 
-@attrs.frozen
+@frozen
 class _Reader:
     file: str
     errors: list[FieldError]
@@ -59,23 +59,23 @@ class _Reader:
             place = f"{path}.{name}"
             match name:
                 case "entrypoint":
-                    config = attrs.evolve(config, entrypoint=self.command(value, place))
+                    config = evolve(config, entrypoint=self.command(value, place))
                 case "cmd":
-                    config = attrs.evolve(config, cmd=self.words(value, place))
+                    config = evolve(config, cmd=self.words(value, place))
                 case "env":
-                    config = attrs.evolve(config, env=self.env(value, place))
+                    config = evolve(config, env=self.env(value, place))
                 case "workingDir":
-                    config = attrs.evolve(config, working_dir=self.absolute(self.text(value, place)))
+                    config = evolve(config, working_dir=self.absolute(self.text(value, place)))
                 case "user":
-                    config = attrs.evolve(config, user=self.text(value, place))
+                    config = evolve(config, user=self.text(value, place))
                 case "pathPrefix":
                     one = isinstance(value, ScalarNode)
                     directories = (self.text(value, place),) if one else self.words(value, place)
-                    config = attrs.evolve(config, path_prefix=tuple(map(self.absolute, directories)))
+                    config = evolve(config, path_prefix=tuple(map(self.absolute, directories)))
                 case _:
                     self.fault(key, place, _unknown_field(name))
         if config.cmd and not config.entrypoint:  # then the cmd is what names the program
-            config = attrs.evolve(config, cmd=self.located(config.cmd))
+            config = evolve(config, cmd=self.located(config.cmd))
         return config
 
     def command(self, node: Node, path: str) -> tuple[str, ...]:

@@ -7,15 +7,11 @@ sandbox has no way out of the machine), and whatever it gets is told, with the f
 
 import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from tempfile import gettempdir
 from typing import Literal
 
-import attrs
-
 from minikubelet.api.pod import Container, PodSpec
+from minikubelet.api.values import frozen
 from minikubelet.runtime.hosts import uses_cluster_names
-from minikubelet.runtime.mounts import mount_support
 from minikubelet.runtime.ports import declared_ports
 from minikubelet.runtime.security import wants_id_map
 from minikubelet.runtime.termination_message import TerminationMessage
@@ -28,7 +24,7 @@ root file system read-only where it asks for that. `pod`: a pod sandbox."""
 Wish = Literal["auto", "none", "mounts", "pod"]
 
 
-@attrs.frozen
+@frozen
 class Tier:
     name: TierName
     why: str
@@ -44,7 +40,7 @@ class Tier:
         return self.name == "pod" and not spec.host_pid
 
 
-@attrs.frozen
+@frozen
 class Isolation:
     """What `--isolation` asked for, and what the pods of the run are to each other."""
 
@@ -74,6 +70,11 @@ class Isolation:
             lacks_sandbox = f"{', '.join(sandbox)}: this machine allows no pod sandbox ({trouble})"
         if self.wish != "mounts" and not mounts:
             return Tier("none", "", lacks_sandbox=lacks_sandbox)
+        from pathlib import Path
+        from tempfile import gettempdir
+
+        from minikubelet.runtime.mounts import mount_support
+
         support = mount_support(Path(gettempdir()))
         if support.kind == "none":
             lacks = f"this machine allows no mount namespace ({support.reason})"
@@ -105,7 +106,8 @@ def is_privileged_port(number: int) -> bool:
     if os.geteuid() == 0:
         return False
     try:
-        return number < int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text())
+        with open("/proc/sys/net/ipv4/ip_unprivileged_port_start") as first:
+            return number < int(first.read())
     except (OSError, ValueError):
         return number < 1024
 
@@ -116,7 +118,7 @@ def _wants_mounts(spec: PodSpec) -> Iterator[str]:
             yield "volumeMounts"
         if has_read_only_root(container):
             yield "readOnlyRootFilesystem"
-        if TerminationMessage(Path(), container).wants_mount:
+        if TerminationMessage("", container).wants_mount:
             yield "terminationMessagePath"
         if wants_id_map(spec, container):
             yield "runAsUser"

@@ -2,21 +2,21 @@
 
 Joins what the other modules of this floor do one by one: an image becomes words to run, a spec becomes an
 environment, volumes become mounts, and all of it becomes a process whose end, hooks and probes report
-through callbacks. Everything up to and including the spawn is synchronous and works before trio is loaded.
+through callbacks. Everything up to and including the spawn is synchronous and works before trio is loaded;
+what only some pods ask for (mounts, volumes, sandboxes, limits) is loaded for the first that does.
 """
 
 import os
 import posixpath
-import tempfile
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from tempfile import gettempdir
 from typing import TYPE_CHECKING, TypeVar
 
-import attrs
-
 from minikubelet.api.pod import Container, LifecycleHandler, Pod, Probe
+from minikubelet.api.values import Factory, define, evolve
 from minikubelet.lifecycle.facts import ProbeKind
 from minikubelet.runtime.base import (
     Cancel,
@@ -45,17 +45,6 @@ from minikubelet.runtime.hosts import HOSTS_PATH, has_own_hosts, write_hosts
 from minikubelet.runtime.images import ImageResolver, Resolution
 from minikubelet.runtime.isolation import Isolation, Tier, has_read_only_root
 from minikubelet.runtime.logs import ContainerLog, log_directory
-from minikubelet.runtime.mounts import (
-    Mount,
-    MountError,
-    MountNamespace,
-    MountPoints,
-    MountSupport,
-    cannot_honour,
-    hiding_mount,
-    honourable_without_namespace,
-    mount_support,
-)
 from minikubelet.runtime.place import Place
 from minikubelet.runtime.private import check_directory
 from minikubelet.runtime.process import CommandResult, LocalProcess, run_command
@@ -66,36 +55,35 @@ from minikubelet.runtime.run_directory import RunDirectory
 from minikubelet.runtime.security import Security, container_security, wants_id_map
 from minikubelet.runtime.spawn import SHORTAGES
 from minikubelet.runtime.termination_message import DEFAULT_PATH, TerminationMessage
-from minikubelet.runtime.volumes import (
-    container_mounts,
-    make_working_dir,
-    prepare_volumes,
-)
 
 if TYPE_CHECKING:
     import trio
 
     from minikubelet.runtime.cgroups import Cgroup
+    from minikubelet.runtime.mounts import Mount, MountNamespace, MountPoints
     from minikubelet.runtime.sandbox import Sandbox, Sandboxes
     from minikubelet.runtime.services import Discovery
 
 T = TypeVar("T")
 
 
-@attrs.define
+@define
 class _PodHome:
     """What a pod has on this machine: its directory, its volumes, its mount namespaces."""
 
-    directory: Path
+    directory: str
     tier: Tier
     sandbox: "Sandbox | None" = None
     cgroup: "Cgroup | None" = None
     "Around those of its containers; only with `pod_pids_limit`."
-    volumes: Mapping[str, Path] = attrs.Factory(dict)
-    namespaces: dict[str, MountNamespace] = attrs.Factory(dict)
+    volumes: "Mapping[str, Path]" = Factory(dict)
+    namespaces: "dict[str, MountNamespace]" = Factory(dict)
 
-    def of(self, container: str) -> Path:
-        return self.directory / "containers" / container
+    def work_dir(self, container: str) -> str:
+        return f"{self.directory}/{container}.work"
+
+    def termination_log(self, container: str) -> str:
+        return f"{self.directory}/{container}.termination-log"
 
 
 class LocalRuntime:
@@ -123,18 +111,19 @@ class LocalRuntime:
         self.images = images or ImageResolver()
         self.configs = configs or Configs()
         self.node = this_node()
-        check_directory(tempfile.gettempdir())
-        bury_dead_runs(tempfile.gettempdir())
+        parent = gettempdir()
+        check_directory(parent)
+        bury_dead_runs(parent)
         brand = Brand()
-        self._run = RunDirectory(tempfile.gettempdir(), brand.run, _cgroup_above() if own_cgroup else None)
+        self._run = RunDirectory(parent, brand.run, _cgroup_above() if own_cgroup else None)
         self.run_dir = self._run.path
-        self.log_dir = log_dir if log_dir is not None else str(self.run_dir / "logs")
+        self.log_dir = log_dir if log_dir is not None else f"{self.run_dir}/logs"
         self._host_env = dict(os.environ) if env_from_host else basic_environment(os.environ)
         self._discovery = discovery
         self._pod_pids_limit = pod_pids_limit
         self._isolation = isolation or Isolation()
         if discovery is not None:
-            self._isolation = attrs.evolve(self._isolation, with_names=discovery.wants_names)
+            self._isolation = evolve(self._isolation, with_names=discovery.wants_names)
         self._output = output
         self._notice = notice
         self.lost_logs: dict[str, int] = {}
@@ -148,7 +137,7 @@ class LocalRuntime:
         self._reaper = Reaper(self._reactor, brand)
         self._sandboxes: Sandboxes | None = None
         self._homes: dict[str, _PodHome] = {}
-        self._mount_points = MountPoints(self.run_dir / "mount-points.json")
+        self._mount_points: MountPoints | None = None
         self._tasks = _Tasks()
 
     def now(self) -> float:
@@ -160,19 +149,21 @@ class LocalRuntime:
         home = self._homes.get(pod.metadata.uid)
         if home is None:
             tier = self._isolation.tier_of(pod.spec)
-            home = self._homes[pod.metadata.uid] = _PodHome(self.run_dir / pod.metadata.uid, tier)
+            home = self._homes[pod.metadata.uid] = _PodHome(f"{self.run_dir}/{pod.metadata.uid}", tier)
         try:
-            home.directory.mkdir(exist_ok=True)
-            for name in pod.spec.all_containers:
-                home.of(name).mkdir(parents=True, exist_ok=True)
-            home.volumes = self._configured(
-                lambda: prepare_volumes(pod, home.directory, self.configs, self.node)
-            )
+            os.makedirs(home.directory, exist_ok=True)
+            if pod.spec.volumes:
+                home.volumes = self._volumes(pod, home.directory)
             if home.tier.name == "pod" and home.sandbox is None:
                 home.sandbox = self._make_sandbox(pod, home.tier)
         except OSError as error:
             raise PrepareError(_text(error)) from error
         return f"{home.tier.name}: {home.tier.why}" if home.tier.why else None
+
+    def _volumes(self, pod: Pod, directory: str) -> "Mapping[str, Path]":
+        from minikubelet.runtime.volumes import prepare_volumes
+
+        return self._configured(lambda: prepare_volumes(pod, Path(directory), self.configs, self.node))
 
     def _make_sandbox(self, pod: Pod, tier: Tier) -> "Sandbox":
         """With the pod's hosts file in it: a mount namespace for each container would take longer."""
@@ -183,7 +174,7 @@ class LocalRuntime:
         try:
             spec = sandbox_spec(pod.spec, hostname(pod, self.node), own_network=tier.own_network)
             has_place = os.path.exists(HOSTS_PATH)
-            sandbox = self._sandboxes.make(spec, str(self._hosts_file(pod)) if has_place else "")
+            sandbox = self._sandboxes.make(spec, self._hosts_file(pod) if has_place else "")
         except (SandboxError, StartError) as error:
             raise PrepareError(str(error)) from error
         if sandbox.pause:
@@ -204,10 +195,11 @@ class LocalRuntime:
             if home.cgroup.ran_out_of_pids:
                 self._notice(f"pod {pod.key} had as many processes as it may, {self._pod_pids_limit}")
             home.cgroup.remove()
-        try:
-            self._mount_points.release(pod.metadata.uid)
-        except OSError as error:  # they are gone, only the note of them is not
-            self._notice(_text(error))
+        if self._mount_points is not None:
+            try:
+                self._mount_points.release(pod.metadata.uid)
+            except OSError as error:  # they are gone, only the note of them is not
+                self._notice(_text(error))
         self._remove(home.directory, f"of pod {pod.key}")
 
     # ------------------------------------------------------------------ containers
@@ -223,7 +215,8 @@ class LocalRuntime:
     def _start_container(
         self, pod: Pod, container: Container, attempt: int, exited: Callable[[ContainerExit], None]
     ) -> ContainerProcess:
-        last_words = self._last_words(pod, container)
+        home = self._homes[pod.metadata.uid]
+        last_words = TerminationMessage(home.termination_log(container.name), container)
         container_id = f"{pod.metadata.uid}/{container.name}/{attempt}"
         place = self._place(pod, container, last_words)
         argv = container_argv(container, place.resolution, place.env)
@@ -243,14 +236,14 @@ class LocalRuntime:
                 end = ContainerExit(exit_code, reason, last_words.read(exit_code, log.path))
             if cgroup is not None:
                 cgroup.remove()
-            exited(attrs.evolve(end, lost_log=self._lost_log(pod, container, log)))
+            exited(evolve(end, lost_log=self._lost_log(pod, container, log)))
 
         try:
-            place = attrs.evolve(place, cgroup=cgroup)
+            place = evolve(place, cgroup=cgroup)
             process = LocalProcess.start(
                 self._reaper,
                 argv,
-                container_id=f"{self.run_dir.name}/{container_id}",
+                container_id=f"{posixpath.basename(self.run_dir)}/{container_id}",
                 env=place.env,
                 cwd=place.working_dir,
                 log=log,
@@ -289,14 +282,17 @@ class LocalRuntime:
         work = self._work_dir(pod, container, security)
         working_dir = container.working_dir or resolution.working_dir
         if mounts is None:
-            return Place(resolution, env, working_dir or str(work), security, None, home.sandbox)
+            return Place(resolution, env, working_dir or work, security, None, home.sandbox)
+        from minikubelet.runtime.mounts import Mount, hiding_mount
+        from minikubelet.runtime.volumes import make_working_dir
+
         if working_dir:
             make_working_dir(posixpath.normpath(working_dir), mounts)
-        hiding = hiding_mount(str(work), mounts)
+        hiding = hiding_mount(work, mounts)
         if hiding is None and has_read_only_root(container):
-            mounts.append(Mount(work, str(work)))
+            mounts.append(Mount(Path(work), work))
         namespace = self._namespace(pod, container, mounts, security)
-        return Place(resolution, env, working_dir or hiding or str(work), security, namespace, home.sandbox)
+        return Place(resolution, env, working_dir or hiding or work, security, namespace, home.sandbox)
 
     def _cgroup(self, pod: Pod, container: Container, container_id: str) -> "Cgroup | None":
         """Where its limits are kept, if it has any, or its pod has, and they can be."""
@@ -331,37 +327,27 @@ class LocalRuntime:
                 raise
             return make()
 
-    def _work_dir(self, pod: Pod, container: Container, security: Security) -> Path:
+    def _work_dir(self, pod: Pod, container: Container, security: Security) -> str:
         """Where a container starts that does not say where: empty, its own, and kept over restarts."""
-        work = self._homes[pod.metadata.uid].of(container.name) / "work"
-        if not work.exists():
-            work.mkdir()
-            if security.user is not None:
-                os.chown(work, security.user.uid, security.user.gid)
+        work = self._homes[pod.metadata.uid].work_dir(container.name)
+        try:
+            os.mkdir(work)
+        except FileExistsError:
+            return work
+        if security.user is not None:
+            os.chown(work, security.user.uid, security.user.gid)
         return work
 
     def _resolve(self, pod: Pod, container: Container) -> Resolution:
         return self.images.resolve(container, completes=container.name in pod.spec.plain_inits)
 
-    def _last_words(self, pod: Pod, container: Container) -> TerminationMessage:
-        home = self._homes[pod.metadata.uid]
-        last_words = TerminationMessage(home.of(container.name) / "termination-log", container)
-        try:
-            last_words.renew()
-        except OSError as error:
-            raise StartError("CreateContainerError", f"{error.filename}: {error.strerror}") from error
-        return last_words
-
     def _mounts(
         self, pod: Pod, container: Container, env: ContainerEnvironment, last_words: TerminationMessage
-    ) -> list[Mount] | None:
+    ) -> "list[Mount] | None":
         """What is mounted for a container, if it needs a mount namespace at all."""
         home = self._homes[pod.metadata.uid]
-        mounts = list(container_mounts(pod, container, home.volumes, env.declared))
+        mounts = self._volume_mounts(pod, container, env)
         if home.tier.name == "none":
-            for mount in mounts:
-                if not honourable_without_namespace(mount):
-                    raise StartError("CreateContainerError", cannot_honour(mount, home.tier.lacks))
             return None
         if not (
             mounts
@@ -371,12 +357,29 @@ class LocalRuntime:
             or (home.sandbox is None and self._isolation.wants_hosts(pod.spec))
         ):
             return None
-        if not has_own_hosts(mount.target for mount in mounts):
-            mounts.append(Mount(self._hosts_file(pod), HOSTS_PATH))
-        return [*mounts, Mount(last_words.file, last_words.path)]
+        from minikubelet.runtime.mounts import Mount
 
-    def _hosts_file(self, pod: Pod) -> Path:
-        file = self._homes[pod.metadata.uid].directory / "hosts"
+        if not has_own_hosts(mount.target for mount in mounts):
+            mounts.append(Mount(Path(self._hosts_file(pod)), HOSTS_PATH))
+        last_words.renew()
+        return [*mounts, Mount(Path(last_words.file), last_words.path)]
+
+    def _volume_mounts(self, pod: Pod, container: Container, env: ContainerEnvironment) -> "list[Mount]":
+        """Raises `StartError` for one that cannot be honoured where there is no namespace (VOL-5)."""
+        if not container.volume_mounts:
+            return []
+        from minikubelet.runtime.mounts import cannot_honour, honourable_without_namespace
+        from minikubelet.runtime.volumes import container_mounts
+
+        home = self._homes[pod.metadata.uid]
+        mounts = container_mounts(pod, container, home.volumes, env.declared)
+        for mount in mounts if home.tier.name == "none" else ():
+            if not honourable_without_namespace(mount):
+                raise StartError("CreateContainerError", cannot_honour(mount, home.tier.lacks))
+        return list(mounts)
+
+    def _hosts_file(self, pod: Pod) -> str:
+        file = f"{self._homes[pod.metadata.uid].directory}/hosts"
         names = self._discovery.names(pod) if self._discovery is not None else ()
         try:
             write_hosts(file, pod, hostname(pod, self.node), names)
@@ -385,9 +388,17 @@ class LocalRuntime:
         return file
 
     def _namespace(
-        self, pod: Pod, container: Container, mounts: Sequence[Mount], security: Security
-    ) -> MountNamespace:
+        self, pod: Pod, container: Container, mounts: "Sequence[Mount]", security: Security
+    ) -> "MountNamespace":
         """The container's mount namespace; kept over restarts with the same mounts."""
+        from minikubelet.runtime.mounts import (
+            MountError,
+            MountNamespace,
+            MountPoints,
+            MountSupport,
+            mount_support,
+        )
+
         home = self._homes[pod.metadata.uid]
         known = home.namespaces.get(container.name)
         if known is not None and known.mounts == tuple(mounts):
@@ -397,11 +408,13 @@ class LocalRuntime:
         try:
             # The default path lies in /dev, where nothing is to be left even for a moment.
             own_places = [mount for mount in mounts if mount.target != DEFAULT_PATH]
+            if self._mount_points is None:
+                self._mount_points = MountPoints(Path(self.run_dir, "mount-points.json"))
             self._mount_points.ensure(pod.metadata.uid, own_places)
             made = MountNamespace.make(
                 mounts,
-                home.of(container.name),
-                MountSupport("root") if home.sandbox else mount_support(Path(tempfile.gettempdir())),
+                Path(home.directory),
+                MountSupport("root") if home.sandbox else mount_support(Path(gettempdir())),
                 read_only_root=has_read_only_root(container),
                 seen_as=security.seen_as,
                 spawn_helper=home.sandbox.spawn_helper if home.sandbox else None,
@@ -450,14 +463,14 @@ class LocalRuntime:
         self._guard.close()
         self._reactor.close()
 
-    def _remove(self, directory: Path, whose: str) -> None:
+    def _remove(self, directory: str | os.PathLike[str], whose: str) -> None:
         try:
             remove_tree(directory)
         except OSError as error:
             self._notice(f"{error.filename} {whose} cannot be removed: {error.strerror}")
 
 
-def _cgroup_above() -> Path | None:
+def _cgroup_above() -> "Path | None":
     """Where a cgroup of the run could be made."""
     from minikubelet.runtime.cgroups import own_cgroup
 
@@ -505,7 +518,7 @@ class _Instance:
             delay = time.monotonic() - asked_at
             self._enter_network(probe)
             answer = await perform_probe(kind, probe, self._container, run_exec=self._run_probe_command)
-            return partial(self._report, partial(done, attrs.evolve(answer, delay=delay)))
+            return partial(self._report, partial(done, evolve(answer, delay=delay)))
 
         return self._tasks.start(work)
 

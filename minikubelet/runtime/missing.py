@@ -11,9 +11,9 @@ from minikubelet.api.config import ConfigMap, Secret
 from minikubelet.api.errors import FieldError, Notice, Origin
 from minikubelet.api.manifest import Manifest
 from minikubelet.api.pod import EnvVarSource, KeyToPath, PodSpec
+from minikubelet.runtime.configs import ROOT_CA
 from minikubelet.runtime.feasibility import commands, containers
 from minikubelet.runtime.images import ImageResolver, is_mounted
-from minikubelet.runtime.volumes import ROOT_CA
 
 
 def missing_notices(manifest: Manifest, images: ImageResolver) -> list[Notice]:

@@ -26,13 +26,12 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-import attrs
-
+from minikubelet.api.values import Factory, define, field, frozen
 from minikubelet.runtime.planted import Identity, identity, open_beneath
 from minikubelet.runtime.run_directory import make_locked
 
 
-@attrs.frozen
+@frozen
 class Mount:
     """`source` on the host appears at `target`, an absolute and normal path, inside the container."""
 
@@ -54,7 +53,7 @@ class MountError(Exception):
 # ------------------------------------------------------------------ what this machine allows
 
 
-@attrs.frozen
+@frozen
 class MountSupport:
     kind: Literal["root", "user", "none"]
     reason: str = ""
@@ -128,7 +127,7 @@ def hiding_mount(path: str, mounts: Iterable[Mount]) -> str | None:
 # ------------------------------------------------------------------ the namespace
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class MountNamespace:
     """A mount namespace with the mounts in place. It lives until `close` and the end of all who entered.
 
@@ -140,7 +139,7 @@ class MountNamespace:
     _mnt: int
     _root: int
     _user: int | None = None
-    _closed: bool = attrs.field(default=False, init=False)
+    _closed: bool = field(default=False, init=False)
 
     @classmethod
     def make(
@@ -322,17 +321,17 @@ def was_executed(pid: int) -> bool:
 # ------------------------------------------------------------------ arranging the mounts
 
 
-@attrs.define
+@define
 class _Region:
     """The part of the tree where new mount points lie on one mount, or on the root: made as one step."""
 
-    shadows: dict[str, str] = attrs.Factory(dict)
+    shadows: dict[str, str] = Factory(dict)
     "Directories, and where they are on the host, that we may not write to but must add an entry to."
-    directories: list[str] = attrs.Factory(list)
-    files: list[str] = attrs.Factory(list)
-    binds: list[tuple[str, Mount]] = attrs.Factory(list)
+    directories: list[str] = Factory(list)
+    files: list[str] = Factory(list)
+    binds: list[tuple[str, Mount]] = Factory(list)
     "Targets with symlinks resolved, so that they mean the same whoever looks."
-    inner: "list[_Region]" = attrs.Factory(list)
+    inner: "list[_Region]" = Factory(list)
 
 
 def _arrange(script: "_Script", mounts: Sequence[Mount]) -> None:

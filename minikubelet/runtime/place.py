@@ -12,20 +12,19 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-import attrs
-
+from minikubelet.api.values import frozen
 from minikubelet.runtime.environment import ContainerEnvironment
 from minikubelet.runtime.images import Resolution
-from minikubelet.runtime.mounts import MountNamespace, find_program, was_executed
 from minikubelet.runtime.security import Security
 from minikubelet.runtime.spawn import Spawn, Spawned, User, spawn
 
 if TYPE_CHECKING:
     from minikubelet.runtime.cgroups import Cgroup
+    from minikubelet.runtime.mounts import MountNamespace
     from minikubelet.runtime.sandbox import Sandbox
 
 
-@attrs.frozen
+@frozen
 class Place:
     """The context that a container shares with its hooks and exec probes."""
 
@@ -33,7 +32,7 @@ class Place:
     env: ContainerEnvironment
     working_dir: str
     security: Security
-    namespace: MountNamespace | None = None
+    namespace: "MountNamespace | None" = None
     sandbox: "Sandbox | None" = None
     cgroup: "Cgroup | None" = None
 
@@ -97,7 +96,11 @@ class Place:
 
     def was_executed(self, pid: int) -> bool:
         """False when a process that is dead, but not reaped, never became the program that was meant."""
-        return not self._has_helper or was_executed(pid)
+        if not self._has_helper:
+            return True
+        from minikubelet.runtime.mounts import was_executed
+
+        return was_executed(pid)
 
     @property
     def _has_helper(self) -> bool:
@@ -106,6 +109,8 @@ class Place:
 
     def _check_program(self, name: str, cwd: str) -> None:
         """Helpers could not tell what is wrong with it."""
+        from minikubelet.runtime.mounts import find_program
+
         find = find_program if self.namespace is None else self.namespace.find_program
         try:
             find(name, self.env["PATH"], cwd)

@@ -7,15 +7,14 @@ that is declared need not be listened on. Plain init containers are over before 
 
 from collections.abc import Iterable, Iterator
 
-import attrs
-
 from minikubelet.api.errors import FieldError, Notice, Origin
 from minikubelet.api.job import JobSpec
 from minikubelet.api.manifest import Manifest
 from minikubelet.api.pod import PodSpec
+from minikubelet.api.values import frozen
 
 
-@attrs.frozen
+@frozen
 class _Declared:
     """A port in a pod spec, and where it is written."""
 
@@ -28,7 +27,7 @@ class _Declared:
     "Declared by a container that runs as long as the pod does."
 
 
-@attrs.frozen(eq=False)
+@frozen(eq=False)
 class _Template:
     spec: PodSpec
     origin: Origin

@@ -13,8 +13,7 @@ from functools import partial
 from math import inf
 from typing import TYPE_CHECKING
 
-import attrs
-
+from minikubelet.api.values import frozen
 from minikubelet.runtime.logs import ContainerLog
 from minikubelet.runtime.proc import descendants, kill_group
 from minikubelet.runtime.reactor import Reactor
@@ -258,7 +257,7 @@ class LocalProcess(ProcessTree):
         self._exited(self.exit_code)
 
 
-@attrs.frozen
+@frozen
 class CommandResult:
     """How a command ended."""
 

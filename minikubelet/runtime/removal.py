@@ -7,27 +7,27 @@ down with Python's stack and with the descriptors of the process, and stops wher
 
 import os
 import time
-from pathlib import Path
 
-import attrs
+from minikubelet.api.values import Factory, define
 
 
-def remove_tree(root: Path) -> None:
+def remove_tree(root: str | os.PathLike[str]) -> None:
     """`rm -rf`, but for any depth and whatever the permissions of directories; never follows a symlink.
 
     Raises the first `OSError` after removing all that can be removed; nothing is there to remove is none.
     """
-    parent = os.open(root.parent, os.O_PATH)
+    above, name = os.path.split(os.fspath(root))
+    parent = os.open(above or ".", os.O_PATH)
     removal = _Removal()
     try:
-        removal.remove(root.name, parent, 0)
+        removal.remove(name, parent, 0)
     finally:
         os.close(parent)
     if removal.failures:
         raise removal.failures[0]
 
 
-@attrs.define
+@define
 class _Removal:
     """Every step holds on to a directory, so it keeps its footing while names change under it.
 
@@ -36,8 +36,8 @@ class _Removal:
 
     top: int = -1
     "A descriptor of the root, while it is there."
-    pending: list[str] = attrs.Factory(list)
-    failures: list[OSError] = attrs.Factory(list)
+    pending: list[str] = Factory(list)
+    failures: list[OSError] = Factory(list)
 
     def remove(self, name: str, parent: int, depth: int) -> None:
         try:

@@ -23,9 +23,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
 from minikubelet.api.pod import PodSpec
+from minikubelet.api.values import define, frozen
 from minikubelet.runtime.brand import pass_on
 from minikubelet.runtime.descriptors import give_limit
 from minikubelet.runtime.mounts import MountError, find_tool
@@ -50,7 +49,7 @@ class SandboxError(Exception):
     """A sandbox cannot be made, or is gone."""
 
 
-@attrs.frozen
+@frozen
 class SandboxSpec:
     """What a pod has of its own."""
 
@@ -291,7 +290,7 @@ class Sandbox:
             self.pause = 0
 
 
-@attrs.define(eq=False)
+@define(eq=False)
 class _Holder:
     pid: int
     channel: "_Channel"

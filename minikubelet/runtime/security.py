@@ -11,11 +11,9 @@ import os
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 
-import attrs
-
 from minikubelet.api.pod import Container, Pod, PodSpec, SecurityContext
+from minikubelet.api.values import frozen
 from minikubelet.runtime.base import StartError
-from minikubelet.runtime.mounts import find_tool
 from minikubelet.runtime.spawn import User
 from minikubelet.runtime.users import Identity, find_identity, may_become, wanted_groups, wanted_ids
 
@@ -29,7 +27,7 @@ CAPABILITIES = """
 """In the order of their numbers, capabilities(7)."""
 
 
-@attrs.frozen
+@frozen
 class Security:
     """Who a container's processes are, and what they may become."""
 
@@ -52,6 +50,8 @@ class Security:
     @cached_property
     def setpriv(self) -> tuple[str, ...]:
         """The words before a command that make it all true, but for `seen_as`; none if nothing is wanted."""
+        from minikubelet.runtime.mounts import find_tool
+
         words: list[str] = []
         if (user := self.user) is not None:
             groups = f"--groups={','.join(map(str, user.groups))}" if user.groups else "--clear-groups"

@@ -10,18 +10,17 @@ Everything here is a pure function of the manifest; nobody's readiness is asked.
 
 from collections.abc import Iterable, Iterator, Mapping
 
-import attrs
-
 from minikubelet.api.errors import Notice
 from minikubelet.api.manifest import Loaded, Manifest
 from minikubelet.api.pod import Pod, PodSpec
 from minikubelet.api.service import Service, ServicePort
+from minikubelet.api.values import evolve, frozen
 from minikubelet.runtime.hosts import ADDRESS, CLUSTER_DOMAIN, uses_cluster_names
 
 _MOST_PEERS = 1000  # names of an Indexed Job's pods; a hosts file is read from the top for each look-up
 
 
-@attrs.frozen
+@frozen
 class Target:
     """A port of a Service and where it leads."""
 
@@ -30,7 +29,7 @@ class Target:
     "On which the pods listen."
 
 
-@attrs.frozen
+@frozen
 class Discovered:
     """A Service that has pods, or could have."""
 
@@ -44,7 +43,7 @@ class Discovered:
         return bool(self.selector) and self.namespace == namespace and _matches(self.selector, labels)
 
 
-@attrs.frozen
+@frozen
 class Peer:
     """A pod with a name of its own behind a headless Service: `hostname.subdomain`."""
 
@@ -53,7 +52,7 @@ class Peer:
     hostname: str
 
 
-@attrs.frozen
+@frozen
 class Discovery:
     """What the pods of a run are told about each other."""
 
@@ -99,7 +98,7 @@ def _forms(name: str, namespace: str, near: str) -> tuple[str, ...]:
 # ------------------------------------------------------------------ from the manifest
 
 
-@attrs.frozen
+@frozen
 class _Pods:
     """Pods that are alike, as far as Services can tell."""
 
@@ -151,7 +150,7 @@ def _discovered(service: Service, pods: Iterable[_Pods]) -> Discovered:
     found = Discovered(meta.namespace, meta.name, spec.selector, spec.is_headless, ())
     chosen = [one.spec for one in pods if found.selects(one.namespace, one.labels)]
     targets = tuple(Target(port, _number(port, chosen)) for port in spec.ports)
-    return attrs.evolve(found, targets=targets)
+    return evolve(found, targets=targets)
 
 
 def _number(port: ServicePort, chosen: Iterable[PodSpec]) -> int:

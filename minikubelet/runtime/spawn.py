@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import NamedTuple, Protocol
 
-import attrs
-
+from minikubelet.api.values import frozen
 from minikubelet.runtime.descriptors import given_limit
 
 SHORTAGES = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE})
@@ -31,7 +30,7 @@ CATCHABLE = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
 _SpawnAction = tuple[int, int] | tuple[int, int, int] | tuple[int, int, str, int, int]
 
 
-@attrs.frozen
+@frozen
 class User:
     """Who a process runs as; only root can ask for it (LOCAL-6)."""
 

@@ -6,11 +6,9 @@ mount namespace anyway or asks for a path of its own, so that pods do not meet i
 
 import os
 import posixpath
-from pathlib import Path
-
-import attrs
 
 from minikubelet.api.pod import Container
+from minikubelet.api.values import frozen
 from minikubelet.runtime.logs import tail
 from minikubelet.runtime.planted import open_regular
 from minikubelet.runtime.removal import remove_tree
@@ -20,9 +18,9 @@ MAX_BYTES = 4096  # TMSG-2
 MAX_LOG_LINES, MAX_LOG_BYTES = 80, 2048  # TMSG-3
 
 
-@attrs.frozen
+@frozen
 class TerminationMessage:
-    file: Path
+    file: str
     "Where the file is on the host."
     container: Container
 

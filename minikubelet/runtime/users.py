@@ -3,15 +3,14 @@
 import os
 from functools import cache
 
-import attrs
-
 from minikubelet.api.pod import Container, PodSpec
+from minikubelet.api.values import evolve, frozen
 from minikubelet.runtime.base import StartError
 
 CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN = 6, 7, 21
 
 
-@attrs.frozen
+@frozen
 class Identity:
     """Who a container's processes are meant to be."""
 
@@ -49,8 +48,8 @@ def find_identity(spec: PodSpec, container: Container, image_user: str | None) -
     of_image = image_user is not None and uid is None
     found = _look_up(image_user if of_image and image_user is not None else str(_or(uid, os.geteuid())))
     if spec.security_context.supplemental_groups_policy == "Strict":
-        found = attrs.evolve(found, groups=())
-    return attrs.evolve(
+        found = evolve(found, groups=())
+    return evolve(
         found,
         gid=_or(gid, found.gid if uid is not None or of_image else os.getegid()),
         groups=tuple(dict.fromkeys((*found.groups, *groups))),

@@ -14,8 +14,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import attrs
-
 from minikubelet.api.config import ConfigMap
 from minikubelet.api.meta import ObjectMeta
 from minikubelet.api.pod import (
@@ -29,7 +27,9 @@ from minikubelet.api.pod import (
     VolumeMount,
     VolumeProjection,
 )
+from minikubelet.api.values import frozen
 from minikubelet.runtime.base import PrepareError, StartError
+from minikubelet.runtime.configs import ROOT_CA
 from minikubelet.runtime.environment import (
     ConfigSource,
     NodeInfo,
@@ -40,10 +40,6 @@ from minikubelet.runtime.environment import (
 from minikubelet.runtime.mounts import Mount
 from minikubelet.runtime.planted import Identity, identity, open_beneath
 from minikubelet.runtime.removal import remove_tree
-
-ROOT_CA = "kube-root-ca.crt"
-"""The ConfigMap that a cluster has in every namespace, so manifests may count on it. There is no API server
-here whose certificate it could vouch for: unless the manifests bring their own, its `ca.crt` is empty."""
 
 
 def prepare_volumes(pod: Pod, directory: Path, configs: ConfigSource, node: NodeInfo) -> dict[str, Path]:
@@ -151,7 +147,7 @@ def _check_host_path(source: HostPathVolumeSource) -> None:
 # ------------------------------------------------------------------ files made of what the API says
 
 
-@attrs.frozen
+@frozen
 class _File:
     content: bytes
     mode: int

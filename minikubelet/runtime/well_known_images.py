@@ -8,16 +8,16 @@ bare (mysql, mariadb, mongo, rabbitmq) is left out on purpose: an images file ha
 
 from collections.abc import Mapping
 
-import attrs
+from minikubelet.api.values import Factory, frozen
 
 
-@attrs.frozen
+@frozen
 class ImageConfig:
     """What an image says about the process made from it."""
 
     entrypoint: tuple[str, ...] = ()
     cmd: tuple[str, ...] = ()
-    env: Mapping[str, str] = attrs.Factory(dict)
+    env: Mapping[str, str] = Factory(dict)
     working_dir: str | None = None
     user: str | None = None
     "Name, uid, or `name:group`; resolved where the process is made."

@@ -3,14 +3,14 @@
 import attrs
 import pytest
 
-from minikubelet.api.values import derived, evolve, frozen
+from minikubelet.api.values import Factory, derived, evolve, field, frozen
 
 
 @frozen
 class Point:
     x: int
     y: int = 0
-    note: str = attrs.field(default="", eq=False, repr=False)
+    note: str = field(default="", eq=False, repr=False)
 
     @derived
     def norm(self) -> int:
@@ -62,11 +62,11 @@ def test_evolve_changes_a_copy_and_derives_anew():
 def test_defaults_are_made_for_each_value_and_what_is_missing_or_too_much_is_refused():
     @frozen
     class Bag:
-        items: dict[str, int] = attrs.Factory(dict)
-        note: str = attrs.field(default="", kw_only=True)
+        items: dict[str, int] = Factory(dict)
+        note: str = field(default="")
 
     assert (Bag({"a": 1}, note="n"), Bag().items, Bag().note) == (Bag({"a": 1}, note="n"), {}, "")
     assert Bag().items is not Bag().items
-    for wrong in (lambda: Bag({}, "n"), lambda: Bag(other=1), lambda: Other()):
+    for wrong in (lambda: Bag({}, "n", 1), lambda: Bag(other=1), lambda: Other()):
         with pytest.raises(TypeError):
             wrong()

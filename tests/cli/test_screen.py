@@ -27,6 +27,7 @@ from minikubelet.api.pod_status import (
     ContainerStateTerminated,
     ContainerStateWaiting,
 )
+from minikubelet.cli.ending import Ending
 from minikubelet.cli.screen import (
     LONGEST_LINE,
     MANY_PODS,
@@ -44,7 +45,6 @@ from minikubelet.cli.screen import (
     tame,
     wrap,
 )
-from minikubelet.cli.summary import Ending
 from minikubelet.lifecycle.backoff import BackoffEntry
 from minikubelet.lifecycle.printing import PodRow
 from minikubelet.lifecycle.record import (

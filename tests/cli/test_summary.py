@@ -17,9 +17,9 @@ from minikubelet.api.pod_status import (
     ContainerStatus,
     PodStatus,
 )
+from minikubelet.cli.ending import Ending
 from minikubelet.cli.summary import (
     MOST_FAILURES,
-    Ending,
     failure_lines,
     job_failure_lines,
     result_lines,

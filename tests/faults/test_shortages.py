@@ -131,21 +131,19 @@ def test_a_writer_gets_its_thread_later(monkeypatch: pytest.MonkeyPatch) -> None
     os.close(source)
 
 
-@pytest.mark.parametrize(
-    "function", ["tempfile.mkdtemp", "os.posix_spawn", "os.pipe2", "threading.Thread.start"]
-)
+@pytest.mark.parametrize("function", ["os.mkdir", "os.posix_spawn", "os.pipe2", "threading.Thread.start"])
 def test_a_run_for_which_there_is_no_room_at_all_says_so(tmp_path: Path, function: str) -> None:
     """Exit code 1, one line, and nothing left."""
     module = function.partition(".")[0]
     prelude = f"""
-import errno, os, threading, tempfile
+import errno, os, threading
 
 def fail(*args, **options):
     if {module!r} == "threading":
         raise RuntimeError("can't start new thread")
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-tempfile.tempdir = {str(tmp_path)!r}
+os.environ["TMPDIR"] = {str(tmp_path)!r}
 {function} = fail
 """
     code, out, err = run_to_end(tmp_path, pod(container("echo up")), prelude=prelude)

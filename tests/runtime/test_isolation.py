@@ -6,7 +6,7 @@ import os
 import pytest
 
 from minikubelet.api.manifest import Manifest, load
-from minikubelet.runtime import cgroups, isolation, sandbox, security
+from minikubelet.runtime import cgroups, isolation, mounts, sandbox, security
 from minikubelet.runtime.cgroups import Delegation
 from minikubelet.runtime.feasibility import faults, isolation_for, remarks
 from minikubelet.runtime.images import ImageResolver
@@ -21,7 +21,7 @@ class Machine:
         self.mounts = MountSupport("root")
         self.sandbox_trouble = ""
         self.delegation = Delegation(reason="nobody delegated anything")
-        monkeypatch.setattr(isolation, "mount_support", lambda directory: self.mounts)
+        monkeypatch.setattr(mounts, "mount_support", lambda directory: self.mounts)
         monkeypatch.setattr(sandbox, "sandbox_trouble", lambda: self.sandbox_trouble)
         monkeypatch.setattr(cgroups, "find_delegation", lambda: self.delegation)
         monkeypatch.setattr(os, "geteuid", lambda: 0)

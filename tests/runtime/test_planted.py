@@ -7,7 +7,6 @@ import io
 import os
 import stat
 import subprocess
-import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -435,17 +434,18 @@ def test_removal_follows_no_directory_that_has_become_a_symlink(
 @as_every_user
 def test_term_14_nothing_that_a_container_leaves_keeps_its_directory(directory: Path) -> None:
     """Trees deeper than Python's stack and descriptors go, and directories that may not be looked into."""
-    tempfile.tempdir = str(directory)
+    os.environ["TMPDIR"] = str(directory)
     told: list[str] = []
     runtime = LocalRuntime(notice=told.append)
     subject = attrs.evolve(POD, metadata=attrs.evolve(POD.metadata, uid="uid"))
     runtime.prepare_pod(subject)
-    home = runtime.run_dir / "uid"
+    run_dir = Path(runtime.run_dir)
+    (work := run_dir / "uid" / "c.work").mkdir()
     script = "mkdir -p $(printf 'd/%.0s' $(seq 1200)); mkdir -p locked/below; chmod 0 locked; ln -s / root"
-    subprocess.run(["sh", "-c", script], cwd=home / "containers" / "c", check=True)
+    subprocess.run(["sh", "-c", script], cwd=work, check=True)
     runtime.remove_pod(subject)
 
-    assert list(runtime.run_dir.glob("uid*")) == []
+    assert list(run_dir.glob("uid*")) == []
     runtime.close()
     assert (list(directory.iterdir()), told) == ([], [])
 
@@ -457,7 +457,7 @@ def test_what_a_container_does_to_its_own_files_does_not_stop_the_next_instance(
     script = (
         f"home=$(echo {directory}/minikubelet-*/*-*-*-*-*)\n"
         'if [ -e "$PWD/again" ]; then exit 0; fi; touch "$PWD/again"\n'
-        'rm -f "$home"/containers/c/termination-log; mkfifo "$home"/containers/c/termination-log\n'
+        'rm -f "$home"/c.termination-log; mkfifo "$home"/c.termination-log\n'
         'rm -f "$home"/hosts; mkfifo "$home"/hosts\n'
         f'mkfifo "$(echo {directory}/minikubelet-*/logs/*/c)"/1.log || exit 7\nexit 1'
     )
