@@ -103,3 +103,35 @@ def test_a_plain_container_runs_before_what_it_has_no_use_for_is_loaded():
     loaded = ended.stdout.split()
     assert "minikubelet.runtime.spawn" in loaded
     assert not set(NOT_BEFORE_IT_RUNS.split()) & set(loaded)
+
+
+QUICK_POD = """
+apiVersion: v1
+kind: Pod
+metadata: {name: quick}
+spec:
+  restartPolicy: Never
+  initContainers: [{name: first, image: any, command: [/bin/true]}]
+  containers: [{name: main, image: any, command: [/bin/sh, -c, echo done]}]
+"""
+
+AT_FIRST = """
+import sys
+from minikubelet.cli import run
+from minikubelet.cli.main import main
+
+run.TRIO_SECONDS = run.PEACE_SECONDS = 60.0  # however slow this machine is
+main(["run", "-"])
+print("trio" in sys.modules)
+"""
+
+
+def test_what_is_over_soon_does_not_wait_for_trio():
+    """Nobody is served while trio is loaded, which takes longer than a chain of quick init containers."""
+    import subprocess
+
+    ended = subprocess.run([sys.executable, "-c", AT_FIRST], input=QUICK_POD, capture_output=True, text=True)
+    lines = ended.stdout.splitlines()
+    assert lines[-1] == "False"
+    assert lines.index("quick/main * Started") < lines.index("quick/main | done")
+    assert lines.index("quick/main | done") < lines.index("quick/main * Exited: code 0")

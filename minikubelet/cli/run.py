@@ -213,6 +213,12 @@ class StopRequests:
 
 # ------------------------------------------------------------------------------------ the run
 
+TRIO_SECONDS = 0.14
+"What it takes to load trio."
+
+PEACE_SECONDS = 0.01
+"Without anything happening: time to load it."
+
 
 class Untold(Observer):
     """Keeps what happens while those who are to be told of it are not even loaded."""
@@ -321,6 +327,7 @@ class Run:
 
     def output(self, pod: Pod, container: str, attempt: int, stream: str, chunk: bytes) -> None:
         """A container wrote something."""
+        self._tell()
         self.screen.log(pod, container, attempt, stream, chunk)
 
     def run(self) -> int:
@@ -337,12 +344,12 @@ class Run:
                 name = f"cronjob/{cron_job.obj.metadata.name}"
                 self.screen.notice(f"{name} {self.kubelet.outlook(key)}; --run-now starts it at once")
             self.kubelet.settle()  # the first containers run from here on
-            self.screen.writer.start()
+            self._serve_at_first()
             self._tell()
+            if not self.kubelet.is_finished:
+                import trio
 
-            import trio
-
-            trio.run(self._serve)
+                trio.run(self._serve)
         except* KeyboardInterrupt:  # nobody obeyed; closing the runtime kills what there is
             first = self.ending.signal or self.stops.received[0]
             self.ending = evolve(self.ending, signal=first)
@@ -353,11 +360,25 @@ class Run:
 
     def _tell(self) -> None:
         """From here on those who show and write what happens are told at once."""
+        if self._untold not in self.kubelet.observers:
+            return
         self.kubelet.observers.remove(self._untold)
+        self.screen.writer.start()
         for observer in (self.screen, self.events_file):
             if observer is not None:
                 self._untold.tell(observer)
                 self.kubelet.observers.append(observer)
+
+    def _serve_at_first(self) -> None:
+        """As long as one thing comes right after the other: quick init containers, a pod that is soon over.
+
+        Loading trio takes 0.14 s in which nobody is served, so it is put off, by 0.14 s at most.
+        """
+        until = time.monotonic() + TRIO_SECONDS
+        while not self.kubelet.is_finished and not self.stops.received and time.monotonic() < until:
+            if not self.runtime.serve_once(PEACE_SECONDS):
+                break
+            self.kubelet.settle()
 
     async def _serve(self) -> None:
         import trio

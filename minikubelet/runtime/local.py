@@ -444,6 +444,11 @@ class LocalRuntime:
 
     # ------------------------------------------------------------------ the loop
 
+    def serve_once(self, timeout: float) -> bool:
+        """Report what happens within `timeout` seconds, before trio runs. False if nothing did, or if there
+        is a hook or probe to begin, which only `run` can."""
+        return not self._tasks.is_wanted and self._reactor.run_once(timeout) > 0
+
     async def run(self, settle: Callable[[], None]) -> None:
         import trio
 
@@ -573,6 +578,11 @@ class _Tasks:
         self._nursery: trio.Nursery | None = None
         self._early: list[_Task] = []
         self._settle: Callable[[], None] = lambda: None
+
+    @property
+    def is_wanted(self) -> bool:
+        """Something waits for trio."""
+        return bool(self._early)
 
     def begin(self, nursery: "trio.Nursery", settle: Callable[[], None]) -> None:
         self._nursery, self._settle = nursery, settle
