@@ -112,7 +112,7 @@ metadata: {name: quick}
 spec:
   restartPolicy: Never
   initContainers: [{name: first, image: any, command: [/bin/true]}]
-  containers: [{name: main, image: any, command: [/bin/sh, -c, echo done]}]
+  containers: [{name: main, image: any, command: [/bin/sh, -c, echo done; exit 3]}]
 """
 
 AT_FIRST = """
@@ -133,5 +133,6 @@ def test_what_is_over_soon_does_not_wait_for_trio():
     ended = subprocess.run([sys.executable, "-c", AT_FIRST], input=QUICK_POD, capture_output=True, text=True)
     lines = ended.stdout.splitlines()
     assert lines[-1] == "False"
+    assert lines[0] == "quick/first * Started"
     assert lines.index("quick/main * Started") < lines.index("quick/main | done")
-    assert lines.index("quick/main | done") < lines.index("quick/main * Exited: code 0")
+    assert lines.index("quick/main | done") < lines.index("quick/main ! Exited: code 3")

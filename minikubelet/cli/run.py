@@ -327,7 +327,6 @@ class Run:
 
     def output(self, pod: Pod, container: str, attempt: int, stream: str, chunk: bytes) -> None:
         """A container wrote something."""
-        self._tell()
         self.screen.log(pod, container, attempt, stream, chunk)
 
     def run(self) -> int:
@@ -344,8 +343,9 @@ class Run:
                 name = f"cronjob/{cron_job.obj.metadata.name}"
                 self.screen.notice(f"{name} {self.kubelet.outlook(key)}; --run-now starts it at once")
             self.kubelet.settle()  # the first containers run from here on
+            self.screen.writer.start()
+            self._tell()  # before more happens: who shows it looks at the pods as they are then
             self._serve_at_first()
-            self._tell()
             if not self.kubelet.is_finished:
                 import trio
 
@@ -360,10 +360,7 @@ class Run:
 
     def _tell(self) -> None:
         """From here on those who show and write what happens are told at once."""
-        if self._untold not in self.kubelet.observers:
-            return
         self.kubelet.observers.remove(self._untold)
-        self.screen.writer.start()
         for observer in (self.screen, self.events_file):
             if observer is not None:
                 self._untold.tell(observer)
