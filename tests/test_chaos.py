@@ -1,5 +1,6 @@
 """A minute of `benchmarks.chaos`, and a short soak: what is measured for long by hand."""
 
+import os
 import subprocess
 import sys
 
@@ -13,8 +14,9 @@ def test_nothing_survives_a_minute_of_chaos():
 
 
 def test_many_restarts_need_no_more_than_a_few():
-    """Memory and descriptors."""
+    """Memory and descriptors. A journal to check at the end grows until it is full, so there is none here."""
     program = [sys.executable, "-m", "benchmarks.soak", "--restarts", "2000"]
-    ran = subprocess.run(program, capture_output=True, text=True, timeout=200, check=False)
+    env = {name: value for name, value in os.environ.items() if name != "MINIKUBELET_CHECK"}
+    ran = subprocess.run(program, env=env, capture_output=True, text=True, timeout=200, check=False)
 
     assert ran.returncode == 0, ran.stdout + ran.stderr
