@@ -583,6 +583,8 @@ def _recreated(draw: Draw, world: Case) -> Case:
         return world
     at = pick(draw, deletions).at + pick(draw, (0.0, 1 / 1024, 0.5, 1.0, 3.0, 10.0))
     again = Request(at, "create", pick(draw, world.pods).key)
+    if at >= world.ends_at:  # everything has been deleted for good, and nobody would delete this one
+        return world
     return attrs.evolve(world, requests=(*world.requests, again))
 
 
