@@ -208,7 +208,7 @@ class JobStory:
             self._turn(moment)
         elif entry.what == "event" and entry.detail.involved_object.kind == "Job":
             name = entry.detail.message.rpartition(" ")[2]
-            if entry.detail.reason == "SuccessfulCreate":
+            if entry.detail.reason == "SuccessfulCreate" and name not in self.pods:
                 self._create(name, moment)
             elif entry.detail.reason == "Completed" or entry.detail.type == "Warning":
                 self.end_is_told = True

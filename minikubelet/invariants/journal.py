@@ -91,6 +91,8 @@ class Journal(Observer):
         self.settings = settings or LifecycleSettings()
         self.entries: list[Entry] = []
         self.tolerance = tolerance
+        self._least_tolerance = tolerance
+        self._beat_at = 0.0
         self.limit = limit
         self.epoch = 0.0
         "Wall seconds minus the runtime's."
@@ -99,7 +101,6 @@ class Journal(Observer):
         self._kubelet: Kubelet | None = None
         self._now: Callable[[], float]
         self._published: dict[str, object] = {}
-        self._accepted: dict[str, Pod] = {}
         self._last_publication: dict[str, Pod] = {}
 
     def follow(self, kubelet: Kubelet) -> None:
@@ -108,7 +109,16 @@ class Journal(Observer):
         self.settings = kubelet.settings
         self.epoch = kubelet.epoch
         self._now = kubelet.runtime.now
+        self._beat_at = self._now()
         kubelet.observers.append(self)
+
+    def beat(self) -> None:
+        """Due every HEARTBEAT seconds: a stopped or busy machine is as late with this as with all else."""
+        if self._least_tolerance:
+            now = self._now()
+            late = now - self._beat_at - HEARTBEAT
+            self.tolerance = max(self.tolerance, self._least_tolerance + late)
+            self._beat_at = now
 
     @property
     def is_finished(self) -> bool:
@@ -118,11 +128,12 @@ class Journal(Observer):
     def close(self) -> None:
         """The run is over. Nobody is followed any more, so that nothing of it is held on to."""
         assert self._kubelet is not None
+        self.beat()
         self.note("over", "", detail=self._kubelet.is_finished)
         self._kubelet.observers.remove(self)
         self._kubelet = None
-        for remembered in (self._published, self._accepted, self._last_publication):
-            remembered.clear()
+        self._published.clear()
+        self._last_publication.clear()
 
     def note(
         self, what: What, key: str, container: str = "", attempt: int = -1, detail: object = None
@@ -135,17 +146,13 @@ class Journal(Observer):
     # -------------------------------------------------------------- as an observer of the kubelet
 
     def accepted(self, pod: Pod) -> None:
-        self._accepted[pod.key] = pod
+        self.note("begun", pod.key, detail=pod)
 
     def event(self, event: Event) -> None:
         about = event.involved_object
-        key = f"{about.namespace}/{about.name}"
-        if about.kind == "Pod":
-            self._begin(key)
-        self.note("event", key, detail=event)
+        self.note("event", f"{about.namespace}/{about.name}", detail=event)
 
     def requested(self, key: str, request: DeletionRequested | ReadinessGateSet) -> None:
-        self._begin(key)
         if isinstance(request, DeletionRequested):
             self.note("deletion", key, detail=request.grace_seconds)
         else:
@@ -154,7 +161,6 @@ class Journal(Observer):
     def changed(self, key: str) -> None:
         assert self._kubelet is not None
         worker = self._kubelet.worker(key)
-        self._begin(key)
         if self._published.get(key) is not worker.record:
             self._published[key] = worker.record
             published = worker.published(self._kubelet.epoch)
@@ -171,12 +177,6 @@ class Journal(Observer):
         except KeyError:  # it was over and is forgotten already (JOB-28)
             return
         self.note("jobPublished", key, detail=job)
-
-    def _begin(self, key: str) -> None:
-        """Before anything else of a pod: of the first of its name, and of the next one."""
-        pod = self._accepted.pop(key, None)
-        if pod is not None:
-            self.note("begun", key, detail=pod)
 
 
 def journaled(runtime: Runtime, journal: Journal) -> Runtime:
@@ -195,7 +195,6 @@ class _JournaledRuntime:
         return getattr(self._runtime, name)
 
     def prepare_pod(self, pod: Pod) -> str | None:
-        self._journal._begin(pod.key)
         try:
             remark = self._runtime.prepare_pod(pod)
         except PrepareError as error:
@@ -232,18 +231,17 @@ class _JournaledRuntime:
             return
         import trio
 
+        self._journal.beat()  # what was settled before, and loading trio, took its time, too
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._measure_delays, self._journal.tolerance)
+            nursery.start_soon(self._beat)
             await self._runtime.run(settle)
 
-    async def _measure_delays(self, least: float) -> None:
-        """A stopped or busy machine is late with everything: as late as with this."""
+    async def _beat(self) -> None:
         import trio
 
         while True:
-            due_at = self.now() + HEARTBEAT
             await trio.sleep(HEARTBEAT)
-            self._journal.tolerance = max(self._journal.tolerance, least + self.now() - due_at)
+            self._journal.beat()
 
 
 class _JournaledProcess:

@@ -23,7 +23,10 @@ PATIENCE = 5.0
 "Seconds that a start waits for the end of what a dead run left; only the kernel can hold that longer."
 
 SHORT_LIFE = 0.1
-"Seconds; a guardian that is gone sooner than that is not replaced once more."
+"Seconds; a guardian that is gone sooner than that may be unable to live here at all."
+
+MOST_SHORT_LIVES = 5
+"In a row; after that nobody is put in its place any more."
 
 _HERE = Path(__file__).parent
 _CLEAN_UP = "import sys; from minikubelet.runtime.guard import clean_up; clean_up(sys.argv[1])"
@@ -40,6 +43,7 @@ class Guard:
         self._run = run
         self._reactor = reactor
         self._notice = notice
+        self._short_lives = 0
         self._start()
 
     def _start(self) -> None:
@@ -58,8 +62,10 @@ class Guard:
 
     def _notice_end(self) -> None:
         self._lay_down()
-        if time.monotonic() - self._started_at < SHORT_LIFE:
-            self._notice("nobody watches over this run any more: its guardian was killed twice")
+        is_short = time.monotonic() - self._started_at < SHORT_LIFE
+        self._short_lives = self._short_lives + 1 if is_short else 0
+        if self._short_lives == MOST_SHORT_LIVES:
+            self._notice("nobody watches over this run any more: every guardian dies at once")
             return
         try:
             self._start()

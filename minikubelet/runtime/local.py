@@ -243,7 +243,7 @@ class LocalRuntime:
             process = LocalProcess.start(
                 self._reaper,
                 argv,
-                container_id=f"{posixpath.basename(self.run_dir)}/{container_id}",
+                container_id=f"{self.run_dir.name}/{container_id}",
                 env=place.env,
                 cwd=place.working_dir,
                 log=log,

@@ -53,19 +53,6 @@ class RunDirectory:
         os.close(self.lock)
 
 
-def _make(parent: str) -> tuple[Path, int]:
-    while True:
-        path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
-        lock = os.open(path / RECORD, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.fstat(lock).st_nlink:
-                return path, lock
-        except BlockingIOError:
-            pass  # another start took it for a dead run's, in the moment before it was locked
-        os.close(lock)
-
-
 def make_locked(parent: str) -> tuple[Path, int]:
     """A new directory that the next start removes if we die; its lock, to be closed when it is removed."""
     while True:

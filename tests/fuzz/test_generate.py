@@ -151,3 +151,15 @@ def test_the_pod_of_a_job_that_was_asked_for_is_deleted_and_replaced():
 
     assert len(pods) == 2
     assert deletions[0] == (2.0, pods[0])
+
+
+def test_no_pod_is_made_after_the_end_of_its_world() -> None:
+    """Everything has been deleted then, and nobody would delete it: it lived, and restarted, for ever."""
+    late = [
+        request
+        for seed in range(3000)
+        for world in [generate.case(SeededDraw(seed))]
+        for request in world.requests
+        if request.what == "create" and request.at >= world.ends_at
+    ]
+    assert late == []
