@@ -33,7 +33,8 @@ def nothing_is_stopped_without_cause(story: PodStory) -> Iterator[Breach]:
 
 @pod_invariant("EVENT-2", "Event Killing is told once of each container that has to go, and says why.")
 def killing_is_told_once(story: PodStory) -> Iterator[Breach]:
-    for life in story.read(Course).lives:
+    course = story.read(Course)
+    for life in course.lives:
         stop, told = life.stop, life.killings
         if stop is None:
             if told:
@@ -43,7 +44,7 @@ def killing_is_told_once(story: PodStory) -> Iterator[Breach]:
         elif not told:
             if _left_by(story, life) > stop.moment.at + story.tolerance:
                 yield Breach(stop.moment, f"{life} had to go and no event Killing said so")
-        elif not told[0].detail.message.startswith(_killing(life, stop)):
+        elif not told[0].detail.message.startswith(_killings(life, stop, course)):
             yield Breach(told[0], f"{life} had to go, cause: {stop.cause}, and Killing says otherwise")
 
 
@@ -326,12 +327,16 @@ def _kill_due(story: PodStory, life: Life, deadline: float) -> float:
     return max(deadline, life.signals[0].moment.at + story.settings.minimum_kill_grace)
 
 
-def _killing(life: Life, stop: Stop) -> str:
+def _killings(life: Life, stop: Stop, course: Course) -> tuple[str, ...]:
+    """How the event may begin. What fails in the instant of the pod's deadline may go for either reason."""
+    of_pod = f"Stopping container {life.attempt.name}"
     if stop.cause == "pod":
-        return f"Stopping container {life.attempt.name}"
+        return (of_pod,)
     kind = "Init container" if life.role == "sidecar" else "Container"
     what = "its postStart hook" if stop.cause == "postStart" else f"{stop.cause} probe"
-    return f"{kind} {life.attempt.name} failed {what}"
+    own = f"{kind} {life.attempt.name} failed {what}"
+    is_tie = stop.moment.at >= course.active_until - course.story.tolerance - EXACT
+    return (own, of_pod) if is_tie else (own,)
 
 
 def stop_signal(container: Container) -> int:
