@@ -79,6 +79,10 @@ class Minikubelet(Subject):
     kind = "ours"
     configuration = "`minikubelet run --log-dir DIR pod.yaml`: one Pod with all the containers"
 
+    def environment(self, folder: Path) -> Mapping[str, str]:
+        """A place of its own, or it would clean up after the one that was killed before it."""
+        return {"TMPDIR": str(folder)}
+
     def version(self) -> str:
         from importlib.metadata import PackageNotFoundError, version
 

@@ -15,8 +15,7 @@ from pathlib import Path
 
 from minikubelet.runtime.guardian import DONE, is_ready
 from minikubelet.runtime.reactor import Reactor
-from minikubelet.runtime.removal import remove_tree
-from minikubelet.runtime.run_directory import PREFIX, RunDirectory, lock_of_dead
+from minikubelet.runtime.run_directory import PREFIX, RunDirectory, lock_of_dead, remove_run_directory
 from minikubelet.runtime.spawn import CATCHABLE
 
 PATIENCE = 5.0
@@ -130,7 +129,7 @@ def clean_up(run_dir: str) -> None:
     for owner in points.owners:
         points.release(owner)
     try:
-        remove_tree(Path(run_dir))
+        remove_run_directory(Path(run_dir))
     except OSError:
         pass  # nobody is left to tell
 

@@ -51,7 +51,7 @@ from minikubelet.runtime.process import CommandResult, LocalProcess, run_command
 from minikubelet.runtime.reactor import Reactor
 from minikubelet.runtime.reaper import Reaper
 from minikubelet.runtime.removal import remove_tree
-from minikubelet.runtime.run_directory import RunDirectory
+from minikubelet.runtime.run_directory import RunDirectory, remove_run_directory
 from minikubelet.runtime.security import Security, container_security, wants_id_map
 from minikubelet.runtime.spawn import SHORTAGES
 from minikubelet.runtime.termination_message import DEFAULT_PATH, TerminationMessage
@@ -464,13 +464,13 @@ class LocalRuntime:
                 home.sandbox.close()
         if self._sandboxes is not None:
             self._sandboxes.close()
-        self._remove(self.run_dir, "of this run")
+        self._remove(self.run_dir, "of this run", remove_run_directory)
         self._guard.close()
         self._reactor.close()
 
-    def _remove(self, directory: str | os.PathLike[str], whose: str) -> None:
+    def _remove(self, directory: str | Path, whose: str, remove: Callable[..., None] = remove_tree) -> None:
         try:
-            remove_tree(directory)
+            remove(directory)
         except OSError as error:
             self._notice(f"{error.filename} {whose} cannot be removed: {error.strerror}")
 

@@ -11,6 +11,8 @@ import stat
 import tempfile
 from pathlib import Path
 
+from minikubelet.runtime.removal import remove_tree
+
 PREFIX = "minikubelet-"
 "Of the directories, and so of the names of runs, which their cgroups begin with."
 
@@ -65,6 +67,17 @@ def make_locked(parent: str) -> tuple[Path, int]:
         except BlockingIOError:
             pass  # another start took it for a dead run's, in the moment before it was locked
         os.close(lock)
+
+
+def remove_run_directory(path: Path) -> None:
+    """The record last: by it the next start knows what is left if we are killed half-way. Raises OSError."""
+    for name in os.listdir(path):
+        if name != RECORD:
+            try:
+                remove_tree(path / name)
+            except OSError:
+                pass  # found again below
+    remove_tree(path)
 
 
 def lock_of_dead(path: str) -> int | None:

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from minikubelet.runtime import cgroups, guard, guardian
+from minikubelet.runtime import cgroups, guard, guardian, run_directory
 from minikubelet.runtime.guard import bury_dead_runs
+from minikubelet.runtime.removal import remove_tree
 from minikubelet.runtime.run_directory import RunDirectory
 
 PATIENCE = 20
@@ -275,6 +276,33 @@ def test_LOCAL_9_the_next_start_cleans_up_where_the_guardian_was_killed_too(doom
     assert [name for name in LEVELS[doomed.level] if doomed.alive(name)] == []
     assert (others / "run").exists()
     doomed.expect_nothing_left()
+
+
+def test_LOCAL_9_who_is_killed_while_removing_leaves_what_the_next_start_knows_it_by(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A directory without its record is nobody's, and stayed for good."""
+    path, lock = run_directory.make_locked(str(tmp_path))
+    os.write(lock, b"0\n\n")
+    os.close(lock)
+    for name in ("a", "z"):
+        (path / name).mkdir()
+
+    class Killed(BaseException):
+        pass
+
+    def removal(root: Path) -> None:
+        remove_tree(root)
+        raise Killed
+
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(run_directory, "remove_tree", removal)
+        run_directory.remove_run_directory(path)
+    assert len(os.listdir(path)) == 2
+
+    bury_dead_runs(str(tmp_path))
+
+    assert not path.exists()
 
 
 def test_who_cleans_up_after_another_run_does_not_end_with_this_one(
