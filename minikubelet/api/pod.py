@@ -480,6 +480,11 @@ class PodSpec:
         return tuple(c for c in self.all_containers.values() if c.restart_policy_rules)
 
     @derived
+    def with_readiness_probe(self) -> tuple[Container, ...]:
+        """Containers that have a readinessProbe, in spec order."""
+        return tuple(c for c in self.all_containers.values() if c.readiness_probe is not None)
+
+    @derived
     def field_paths(self) -> dict[str, str]:
         """EVENT-6: of each container, `spec.containers{NAME}` or `spec.initContainers{NAME}`."""
         paths = {c.name: f"spec.containers{{{c.name}}}" for c in self.containers}

@@ -23,7 +23,6 @@ from minikubelet.api.event import Event
 from minikubelet.api.job import Job
 from minikubelet.api.meta import format_micro_time
 from minikubelet.api.pod import Pod
-from minikubelet.api.pod_status import ContainerStatus
 from minikubelet.api.values import frozen
 from minikubelet.cli.ending import Ending, signal_name
 from minikubelet.cli.summary import (
@@ -474,6 +473,9 @@ class TextScreen(Screen):
         self._colors: dict[str, dict[str, str]] = {}
         self._label_width = 0
         self._pods: dict[str, Pod] = {}
+        "Those that have a log."
+        self._records: dict[str, PodRecord] = {}
+        "What was told of last."
         self._killed: dict[tuple[str, str], str] = {}
         self._troubles: dict[tuple[str, str], str] = {}
         self._unprepared: dict[str, str] = {}
@@ -521,7 +523,7 @@ class TextScreen(Screen):
             self._print_rest(key, container)
             is_warning = self._is_bad_exit(key, container, _exit_code(event))
         if event.reason == "Started":
-            self.changed(key)  # what made this start possible is told first
+            self._tell_ready(key)  # what made this start possible is told first
             self._killed.pop((key, container or ""), None)
             self._troubles.pop((key, container or ""), None)
             self._unprepared.pop(key, None)
@@ -580,28 +582,33 @@ class TextScreen(Screen):
     # -------------------------------------------------------------------- status
 
     def changed(self, key: str) -> None:
+        """The record says what is to be told; a status, which takes its time, is made for the block only."""
         assert self.kubelet
-        pod = self.kubelet.pod(key)
-        before, self._pods[key] = self._pods.get(key), pod
-        if len(self._pods) > self._many_pods:
+        record, before = self.kubelet.worker(key).record, self._records.get(key)
+        self._tell_ready(key)
+        if len(self._records) > self._many_pods:
             self._forget_removed()
-        self._tell_ready(before, pod)
-        if _is_over(pod) and not (before and _is_over(before)):
-            self._tell_end(pod)
+        if record.finished_at is not None and (before is None or before.finished_at is None):
+            self._tell_end(self.kubelet.pod(key))
         if self._block is not None:
-            self._rows[key] = self._row(pod)
+            self._rows[key] = self._row(key)
             self._show()
 
-    def _tell_ready(self, before: Pod | None, pod: Pod) -> None:
+    def _tell_ready(self, key: str) -> None:
         """No event says so, but it is what everybody waits for."""
-        earlier = {s.name: s.ready for s in _statuses(before)}
-        for status in _statuses(pod):
-            probed = pod.spec.all_containers[status.name].readiness_probe is not None
-            if probed and status.ready != earlier.get(status.name, False):
-                label = self._label(pod.metadata.namespace, pod.metadata.name, status.name)
-                if status.ready or status.state.running:
-                    text = "Ready" if status.ready else "Not ready"
-                    self._print_mark(self._align(pod, label), text, not status.ready)
+        assert self.kubelet
+        record = self.kubelet.worker(key).record
+        before, self._records[key] = self._records.get(key), record
+        if before is record:
+            return
+        meta = record.pod.metadata
+        for container in record.spec.with_readiness_probe:
+            run, earlier = record.run_of(container), before and before.containers.get(container.name)
+            is_running = run is not None and run.is_live and run.running_at is not None
+            is_ready = record.containers[container.name].is_ready
+            if is_running and is_ready is not bool(earlier and earlier.is_ready):
+                label = self._align(record.pod, self._label(meta.namespace, meta.name, container.name))
+                self._print_mark(label, "Ready" if is_ready else "Not ready", not is_ready)
 
     def _tell_end(self, pod: Pod) -> None:
         assert pod.status
@@ -616,17 +623,17 @@ class TextScreen(Screen):
         of again, and is forgotten whenever the number of pods has doubled."""
         assert self.kubelet
         told_at_the_end = {pod.key for pod in self.kubelet.removed_pods}
-        for key, pod in [item for item in self._pods.items() if item[0] not in told_at_the_end]:
+        for key, record in [item for item in self._records.items() if item[0] not in told_at_the_end]:
             try:
                 self.kubelet.worker(key)
             except KeyError:
-                for known in (self._pods, self._colors, self._rows, self._unprepared):
+                for known in (self._pods, self._records, self._colors, self._rows, self._unprepared):
                     known.pop(key, None)
                 self._lines.forget(key)
-                for container in pod.spec.all_containers:
+                for container in record.spec.all_containers:
                     self._killed.pop((key, container), None)
                     self._troubles.pop((key, container), None)
-        self._many_pods = max(2 * len(self._pods), MANY_PODS)
+        self._many_pods = max(2 * len(self._records), MANY_PODS)
 
     def tick(self) -> None:
         """Bring ages and countdowns up to date; the block is drawn only if that changed it."""
@@ -635,16 +642,18 @@ class TextScreen(Screen):
         for key, (row, _) in list(self._rows.items()):
             if row.status not in ("Completed", "Error") or len(self._rows) < MANY_PODS:
                 try:
-                    self._rows[key] = self._row(self._pods[key])
+                    self._rows[key] = self._row(key)
                 except KeyError:  # deleted after its Job's ttlSecondsAfterFinished (JOB-28)
                     del self._rows[key]
         self._show()
 
-    def _row(self, pod: Pod) -> tuple[PodRow, str | None]:
+    def _row(self, key: str) -> tuple[PodRow, str | None]:
+        """Raises KeyError for a pod that is not there any more."""
         assert self.kubelet
-        record = self.kubelet.worker(pod.key).record
+        record = self.kubelet.worker(key).record
         now = self.kubelet.runtime.now()
-        return pod_row(pod, self._wall()), stopping_text(record, now) or crash_loop_text(record, now)
+        note = stopping_text(record, now) or crash_loop_text(record, now)
+        return pod_row(self.kubelet.pod(key), self._wall()), note
 
     def _show(self) -> None:
         assert self._block
@@ -709,16 +718,6 @@ class TextScreen(Screen):
 
     def _missing(self, lines: int) -> bytes:
         return f"minikubelet: {missing_text(lines)}\n".encode()
-
-
-def _is_over(pod: Pod) -> bool:
-    return pod.status is not None and pod.status.phase in ("Succeeded", "Failed")
-
-
-def _statuses(pod: Pod | None) -> tuple[ContainerStatus, ...]:
-    if pod is None or pod.status is None:
-        return ()
-    return (*pod.status.init_container_statuses, *pod.status.container_statuses)
 
 
 def missing_text(lines: int) -> str:

@@ -10,7 +10,7 @@ from minikubelet.api.event import Event, EventType, ObjectReference
 from minikubelet.api.meta import ObjectMeta, OwnerReference
 from minikubelet.api.pod import Container, Pod, PodSpec
 from minikubelet.api.pod_status import ContainerState, ContainerStatus, PodStatus
-from minikubelet.lifecycle.record import PodRecord, new_record
+from minikubelet.lifecycle.record import ContainerRecord, ContainerRun, PodRecord, ProbeState, new_record
 from minikubelet.lifecycle.settings import LifecycleSettings
 
 WALL = 1_700_000_000.0
@@ -67,6 +67,22 @@ class FakeWorker:
     record: PodRecord
 
 
+def record_of(pod: Pod) -> PodRecord:
+    """One that could have the status of the pod."""
+    record = new_record(pod, LifecycleSettings(), 0.0)
+    if pod.status is None:
+        return record
+    containers = dict(record.containers)
+    for status in pod.status.container_statuses:
+        if status.state.running is not None:
+            probe = pod.spec.all_containers[status.name].readiness_probe
+            probes = {} if probe is None else {"readiness": ProbeState(probe, 0.0, verdict=status.ready)}
+            run = ContainerRun(0, 0.0, running_at=0.0, probes=probes)  # type: ignore[arg-type]
+            containers[status.name] = ContainerRecord(run)
+    is_over = pod.status.phase in ("Succeeded", "Failed")
+    return attrs.evolve(record, containers=containers, finished_at=0.0 if is_over else None)
+
+
 class FakeKubelet:
     """Holds the pods of a test; `put` replaces one."""
 
@@ -80,7 +96,7 @@ class FakeKubelet:
 
     def put(self, pod: Pod, change: Callable[[PodRecord], PodRecord] = lambda record: record) -> str:
         self._pods[pod.key] = pod
-        self._workers[pod.key] = FakeWorker(change(new_record(pod, LifecycleSettings(), 0.0)))
+        self._workers[pod.key] = FakeWorker(change(record_of(pod)))
         return pod.key
 
     def pod(self, key: str) -> Pod:

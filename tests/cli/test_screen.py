@@ -330,6 +330,20 @@ def test_ready_is_told_before_what_it_made_possible() -> None:
     assert show.lines() == ["web/main * Ready", "web/next * Started"]
 
 
+def test_a_text_that_goes_into_a_pipe_asks_for_no_status() -> None:
+    """It takes its time in a pod of a thousand containers, which start and end a thousand times."""
+    pod = make_pod("web", Container("main", readiness_probe=Probe()), Container("next"))
+    show = Show(pod)
+    asked: list[str] = []
+    show.kubelet.pod = asked.append  # type: ignore[method-assign, assignment]
+    show.changed(with_status(pod, main_status(RUNNING, ready=True)))
+    show.screen.event(make_event("Started", "Started container next", "next"))
+    show.screen.event(make_event("Exited", "Container next exited with code 1", "next"))
+
+    assert show.lines() == ["web/main * Ready", "web/next * Started", "web/next ! Exited: code 1"]
+    assert asked == []
+
+
 def test_without_a_readiness_probe_readiness_is_not_worth_a_line() -> None:
     """PROBE-18: it is just running."""
     show = Show()
@@ -690,7 +704,7 @@ def test_pods_that_history_limits_have_removed_are_forgotten() -> None:
         show.screen.log(pod, "main", 0, "stdout", b"hello\n")
         show.kubelet.remove(pod.key, told=number == 7)
 
-    assert len(show.screen._pods) <= MANY_PODS + 1
+    assert len(show.screen._records) <= MANY_PODS + 1
     assert show.screen._lines.tail("default/p7", "main") == [b"hello"], (
         "its Job's own end is still to be told"
     )
