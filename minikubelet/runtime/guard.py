@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from minikubelet.runtime.guardian import DONE, is_ready
+from minikubelet.runtime.guardian import ALL_DONE, DONE, NOTHING_YET, PIPE, is_ready
 from minikubelet.runtime.reactor import Reactor
 from minikubelet.runtime.run_directory import PREFIX, RunDirectory, lock_of_dead, remove_run_directory
 from minikubelet.runtime.spawn import CATCHABLE
@@ -47,11 +47,12 @@ class Guard:
 
     def _start(self) -> None:
         read_end, self._write_end = os.pipe2(os.O_CLOEXEC)
+        _write_ends.add(self._write_end)
         try:
             run = self._run
             pid = _spawn_guardian(run.path, os.getpid(), read_end, run.lock, run.brand, run.cgroup)
         except OSError:
-            os.close(self._write_end)
+            self._let_go()
             raise
         finally:
             os.close(read_end)
@@ -75,8 +76,12 @@ class Guard:
         self._reactor.unwatch(self._pidfd)
         os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED)
         os.close(self._pidfd)
-        os.close(self._write_end)
+        self._let_go()
         self._pidfd = -1
+
+    def _let_go(self) -> None:
+        _write_ends.discard(self._write_end)
+        os.close(self._write_end)
 
     def close(self) -> None:
         """Nothing is left to be guarded; a cgroup, which we are in ourselves, goes when we are gone."""
@@ -86,14 +91,26 @@ class Guard:
             self._reactor.unwatch(self._pidfd)
             os.close(self._pidfd)
             try:
-                os.write(self._write_end, DONE)
+                os.write(self._write_end, (DONE if self._run.has_limits else ALL_DONE).encode())
             except BrokenPipeError:
                 pass  # it has just been killed
-            os.close(self._write_end)
+            # The pipe stays open, and ends when we do.
         else:
             signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
             self._lay_down()
         os.close(self._run.lock)
+
+
+_write_ends: set[int] = set()
+"Of this process. A guardian waits for their ends, so nobody that is forked from us may keep one."
+
+
+def _let_go_in_child() -> None:
+    while _write_ends:
+        os.close(_write_ends.pop())
+
+
+os.register_at_fork(after_in_child=_let_go_in_child)
 
 
 def _spawn_guardian(run: Path, parent: int, pipe: int, lock: int, brand: int, cgroup: str) -> int:
@@ -101,14 +118,14 @@ def _spawn_guardian(run: Path, parent: int, pipe: int, lock: int, brand: int, cg
     python = [sys.executable, "-I", "-S", str(_HERE / "guardian.py")]
     clean_up = [sys.executable, "-c", _CLEAN_UP, str(run)]
     streams = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)]
-    # Their numbers may be 3 and 4 already, or the other way round.
+    # Their numbers may be `PIPE` and the next already, or the other way round.
     high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10) for fd in (pipe, lock)]
     try:
         return os.posix_spawn(
             sys.executable,
-            [*python, "3", str(parent), run.name, str(brand), cgroup, *clean_up],
+            [*python, NOTHING_YET, str(parent), run.name, str(brand), cgroup, *clean_up],
             {"PYTHONPATH": str(_HERE.parent.parent)},
-            file_actions=[*streams, *((os.POSIX_SPAWN_DUP2, fd, 3 + n) for n, fd in enumerate(high))],
+            file_actions=[*streams, *((os.POSIX_SPAWN_DUP2, fd, PIPE + n) for n, fd in enumerate(high))],
             setpgroup=0,
             setsigmask=(),
             setsigdef=CATCHABLE,

@@ -1,17 +1,21 @@
 """The program that outlives a killed minikubelet and leaves nothing of its containers behind (LOCAL-9).
 
-Executed with `python -I -S`: it waits until minikubelet is dead, whatever killed it, and then reads from a
+Executed with `python -I -S`: it waits until minikubelet is dead, whatever killed it, and has then heard by a
 pipe whether it had ended in order. If not, all that is left of the run is killed, until nothing is, and the
 run's directory is cleaned up. docs/CONTAINMENT.md says what "all"
 is on which host: what is in the run's cgroup, what has its brand, what has its name in the environment, and
 the sessions of those.
 
+It waits as a shell, which takes a fifth of the memory and which it executes when there is nothing to do but
+wait; and that executes it again, in the same process, with what it has heard.
+
 The cgroup is made by minikubelet, but moving there takes the kernel ten milliseconds; so we do it for
 minikubelet, and for what it may have started meanwhile. We stay outside, and remove the cgroup when
 minikubelet has ended, in order or not.
 
-Arguments: the descriptor of the pipe; the pid of minikubelet, our parent, or 0 if it has long been dead; the
-run's name, brand and cgroup (0 or nothing where it has none); and then the command that cleans up.
+Arguments: what minikubelet has said, or `NOTHING_YET`; its pid, if it is our parent, or 0 if it has long been
+dead; the run's name, brand and cgroup (0 or nothing where it has none); and then the command that cleans up.
+The descriptor `PIPE` is where it speaks; it ends with minikubelet at the latest.
 """
 
 from __future__ import annotations
@@ -28,32 +32,64 @@ if TYPE_CHECKING:
 
 MARKER = b"MINIKUBELET_CONTAINER="
 
-DONE = b"."
-"What minikubelet says when it ends in order: nothing is left but perhaps the cgroup that it is in itself."
+SHELL = "/bin/sh"
+
+PIPE = 3
+
+NOTHING_YET = "-"
+
+ALL_DONE = "."
+"What minikubelet says when it ends in order: nothing is left but the cgroup that it is in itself."
+
+DONE = ":"
+"The same, where it has made other cgroups besides."
+
+WAIT = """
+said= cgroup=$1 python=$2 guardian=$3; shift 3
+IFS= read -r said <&3
+if [ "$said" = . ] && rmdir "$cgroup" 2>/dev/null; then exit; fi
+exec "$python" -I -S "$guardian" "$said" "$@"
+"""
+"""Of sh(1): until the pipe ends. That is when minikubelet does, a moment before its process: should rmdir(1)
+be sooner than that, we come back to wait for it."""
 
 
 def main() -> None:
-    pipe, parent, run = int(sys.argv[1]), int(sys.argv[2]), os.fsencode(sys.argv[3])
+    said, parent, run = sys.argv[1], int(sys.argv[2]), os.fsencode(sys.argv[3])
     brand, cgroup, clean_up = sys.argv[4].encode(), sys.argv[5], sys.argv[6:]
-    os.chdir("/")
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP):
-        signal.signal(number, signal.SIG_IGN)  # meant for the foreground, which we watch over
-    if cgroup and cgroup_of(os.getpid()).endswith(b"/" + run):  # in place of one that was killed
-        write(f"{os.path.dirname(cgroup)}/cgroup.procs", os.getpid())
+    if said == NOTHING_YET and parent:
+        begin(parent, run, cgroup)
+        said = wait_for_the_end(cgroup)
     supervisor = open_parent(parent)
-    in_order = False
     if supervisor is not None:
-        if cgroup:
-            move_to(cgroup, parent)
-        in_order = wait_for_the_end(pipe, supervisor)
+        is_ready(supervisor)
     for directory in cgroups_of(os.fsdecode(run), cgroup):
         kill_cgroup(directory)
+    in_order = said in (ALL_DONE, DONE)
     if not in_order:
         kill_all_of(run, brand)
     for directory in cgroups_of(os.fsdecode(run), cgroup):
         remove_cgroup(directory)
     if not in_order:
         os.execv(clean_up[0], clean_up)
+
+
+def begin(parent: int, run: bytes, cgroup: str) -> None:
+    os.chdir("/")
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP):
+        signal.signal(number, signal.SIG_IGN)  # meant for the foreground, which we watch over
+    if cgroup and cgroup_of(os.getpid()).endswith(b"/" + run):  # in place of one that was killed
+        write(f"{os.path.dirname(cgroup)}/cgroup.procs", os.getpid())
+    if cgroup and open_parent(parent) is not None:
+        move_to(cgroup, parent)
+
+
+def wait_for_the_end(cgroup: str) -> str:
+    """What minikubelet says before its end. Returns only where there is no shell that could do it."""
+    try:
+        os.execv(SHELL, ["sh", "-c", WAIT, "sh", cgroup, sys.executable, __file__, *sys.argv[2:]])
+    except OSError:
+        return os.read(PIPE, 1).decode()
 
 
 def open_parent(parent: int) -> int | None:
@@ -65,16 +101,6 @@ def open_parent(parent: int) -> int | None:
     except OSError:
         return None
     return pidfd if os.getppid() == parent else None
-
-
-def wait_for_the_end(pipe: int, supervisor: int) -> bool:
-    """Until minikubelet is dead; whether it had said before that it is done.
-
-    The pipe may end early, for its end is a moment before that of the process, and late, for others may hold
-    it that minikubelet was forked into.
-    """
-    is_ready(supervisor)
-    return is_ready(pipe, 0) and os.read(pipe, 1) == DONE
 
 
 # ------------------------------------------------------------------ by cgroup
@@ -251,3 +277,4 @@ def write(path: str, number: int) -> bool:
 
 if __name__ == "__main__":
     main()
+    os._exit(0)

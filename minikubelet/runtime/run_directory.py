@@ -30,6 +30,8 @@ class RunDirectory:
         self.path, self.lock = make_locked(parent)
         self.path.chmod(0o711)  # a container that runs as somebody else has to get to its directories
         self.brand = brand
+        self.has_limits = False
+        "There may be other cgroups of the run than its own."
         self.cgroup = str(cgroup / self.path.name) if cgroup is not None else ""
         os.write(self.lock, f"{brand}\n{self.cgroup}\n".encode())
         if self.cgroup:
@@ -39,7 +41,11 @@ class RunDirectory:
                 self.cgroup = ""
 
     def enter_cgroup(self) -> None:
-        """Be there now: what is started from here on is. Takes the kernel some milliseconds."""
+        """Be there now, before one is made for others: what is started from here on is.
+
+        Takes the kernel some milliseconds.
+        """
+        self.has_limits = True
         if self.cgroup:
             try:
                 Path(self.cgroup, "cgroup.procs").write_text("0")

@@ -351,6 +351,49 @@ sys.exit(main())
     assert alive
 
 
+@pytest.mark.parametrize("shell", ["/bin/sh", "/nowhere/sh"])
+def test_LOCAL_9_a_killed_program_leaves_nothing_whoever_was_forked_from_it(
+    tmp_path: Path, shell: str
+) -> None:
+    """A child of a library user's program has all descriptors of it: the guardian must not wait for their
+    ends, whether it waits as a shell or, where there is none, itself."""
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "guardian.py").write_text(
+        f"import sys; sys.path.insert(0, {str(Path(guardian.__file__).parent)!r})\n"
+        f"import guardian; guardian.SHELL = {shell!r}; guardian.main()\n"
+    )
+    program = f"""
+import os, time
+from pathlib import Path
+from minikubelet.runtime import guard
+from minikubelet.runtime.local import LocalRuntime
+
+guard._HERE = Path({str(tmp_path)!r})
+runtime = LocalRuntime()
+if os.fork() == 0:
+    print(os.getpid(), flush=True)
+    time.sleep(600)
+time.sleep(600)
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", program],
+        env={**os.environ, "TMPDIR": str(tmp_path / "runs")},
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    forked = int(process.stdout.readline())
+    guardian_pid = guardian_of(process.pid)
+    process.kill()
+    process.wait(PATIENCE)
+    process.stdout.close()
+    wait_until_gone(guardian_pid)
+    lives_on = is_alive(forked)
+    os.kill(forked, signal.SIGKILL)
+
+    assert lives_on
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
 # ------------------------------------------------------------------ whose run is dead
 
 
