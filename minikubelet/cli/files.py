@@ -5,14 +5,13 @@ Both are tried out before anything is started, so that a typing error in a path 
 
 import json
 import os
-import stat
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from minikubelet.api.event import Event
 from minikubelet.api.job import Job
 from minikubelet.api.pod import Pod
-from minikubelet.cli.writer import Writer, tell_stderr
+from minikubelet.cli.writer import Writer
 from minikubelet.kubelet.kubelet import Observer
 from minikubelet.runtime.private import open_file, write_file
 
@@ -23,41 +22,24 @@ if TYPE_CHECKING:
 class EventsFile(Observer):
     """One v1 Event per line, written as it happens. An observer of the kubelet.
 
-    A regular file is written to directly; a pipe through a `Writer`, so that a slow reader holds up
-    nothing. `failed` is set when something could not be written; the rest is not tried then.
+    `failed` is set when something could not be written; the rest is not tried then.
     """
 
     def __init__(self, path: str) -> None:
         """Raises OSError."""
         self.failed = False
-        self._path = path
         self._sequence = 0
         self._fd = open_file(path)
-        self._writer: Writer | None = None
-        if not stat.S_ISREG(os.fstat(self._fd).st_mode):
-            self._writer = Writer(self._fd, hung_up=self._fail, failed=self._fail, name=path)
-            self._writer.start()
+        self._writer = Writer(self._fd, hung_up=self._fail, failed=self._fail, name=path)
+        self._writer.start()
 
     def event(self, event: Event) -> None:
-        if self.failed:
-            return
         self._sequence += 1
         text = json.dumps(event.as_wire(self._sequence), ensure_ascii=False, separators=(",", ":"))
-        line = text.encode(errors="replace") + b"\n"
-        if self._writer is not None:
-            self._writer.write(line)
-            return
-        try:
-            written = os.write(self._fd, line)
-            if written < len(line):  # a full disk takes what it can before it says so
-                os.write(self._fd, line[written:])
-        except OSError as error:
-            tell_stderr(f"{self._path}: {error.strerror}")
-            self._fail()
+        self._writer.write(text.encode(errors="replace") + b"\n")
 
     def close(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
+        self._writer.close()
         os.close(self._fd)
 
     def _fail(self) -> None:

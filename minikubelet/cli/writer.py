@@ -5,11 +5,15 @@ a thread of its own does the writing. What is waiting to be written is in memory
 that in a temporary file, so nothing need be lost; a caller who would rather lose lines than lag behind
 says so, and the reader is told how many are missing. A thread, because setting a shared terminal or pipe
 non-blocking would change it for the shell and for every other process that has it open.
+
+A regular file has no reader who could be slow, and is written to at once: a thread that takes turns with us
+at the interpreter for every chunk would more than double what the output costs.
 """
 
 import errno
 import os
 import select
+import stat
 import threading
 from collections.abc import Callable
 from typing import IO
@@ -26,6 +30,7 @@ class Writer:
     its status block under the text there, once per write however many lines there are. `missing` words
     the remark about lost lines. `hung_up` is called once, from the writer's thread, when the reader
     is gone (EPIPE, EIO), and `failed` for any other error; everything after that is discarded silently.
+    For a regular file all that is done by the calls themselves.
     """
 
     def __init__(
@@ -52,11 +57,17 @@ class Writer:
         self._is_poked = False
         self._is_closing = False
         self._is_broken = False
+        self._is_direct = False
         self._wants_thread = False
         self._thread = threading.Thread(target=self._run, name="minikubelet-writer", daemon=True)
 
     def start(self) -> None:
         """Without room for a thread (RLIMIT_NPROC) text waits until there is, at the latest for `close`."""
+        if _is_regular(self._fd):
+            self._is_direct = True
+            while self._backlog.size:
+                self._write_due()
+            return
         try:
             self._thread.start()
             self._wants_thread = False
@@ -77,7 +88,9 @@ class Writer:
             except OSError:  # no room for the temporary file either
                 self._lost_lines += data.count(b"\n")
             self._changed.notify()
-        if self._wants_thread:
+        if self._is_direct:
+            self._write_due()
+        elif self._wants_thread:
             self.start()
 
     def poke(self) -> None:
@@ -105,21 +118,27 @@ class Writer:
             self._backlog.append(self._missing(self._lost_lines))
             self._lost_lines = 0
 
-    # -------------------------------------------------------------------- on the thread
+    # -------------------------------------------------------------------- on the thread, if there is one
 
     def _run(self) -> None:
-        is_last = False
-        while not is_last:
+        goes_on = True
+        while goes_on:
             with self._changed:
                 self._changed.wait_for(lambda: self._backlog.size or self._is_poked or self._is_closing)
-                due = self._backlog.take()
-                is_last = self._is_closing and not self._backlog.size
-                self._is_poked = False
-            try:
-                self._write_all(self._frame(due))
-            except OSError as error:
-                self._give_up(error)
-                return
+            goes_on = self._write_due()
+
+    def _write_due(self) -> bool:
+        """Write what waits, or the oldest of it; whether something may come after it."""
+        with self._changed:
+            due = self._backlog.take()
+            goes_on = not self._is_closing or self._backlog.size > 0
+            self._is_poked = False
+        try:
+            self._write_all(self._frame(due))
+        except OSError as error:
+            self._give_up(error)
+            return False
+        return goes_on
 
     def _write_all(self, data: bytes) -> None:
         view = memoryview(data)
@@ -138,6 +157,13 @@ class Writer:
         else:  # a full disk is no reason to end the run
             tell_stderr(f"cannot write to {self._name}: {error.strerror}")
             self._failed()
+
+
+def _is_regular(fd: int) -> bool:
+    try:
+        return stat.S_ISREG(os.fstat(fd).st_mode)
+    except OSError:
+        return False  # it is closed, as whoever writes to it will be told
 
 
 class _Backlog:

@@ -42,13 +42,15 @@ def test_a_pipe_nobody_reads_does_not_hold_up_the_events(tmp_path: Path) -> None
     assert [line["sequence"] for line in lines] == list(range(1, 1001))
 
 
-def test_a_full_disk_is_told_once_and_remembered(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_full_disk_is_told_once_and_remembered(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The run goes on; `failed` makes its exit code 1."""
+    monkeypatch.setattr("minikubelet.cli.writer._is_regular", lambda fd: True)
     events = EventsFile("/dev/full")
-    events._writer = None  # as if it were a regular file on a full disk
     events.event(make_event("Started"))
     events.event(make_event("Started"))
-    os.close(events._fd)
+    events.close()
 
     assert events.failed
     assert capfd.readouterr().err.count("/dev/full") == 1

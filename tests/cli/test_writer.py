@@ -1,8 +1,10 @@
 """The writer: everything in order, nobody waited for."""
 
 import os
+import resource
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from cli_fakes import Pipe
@@ -144,3 +146,45 @@ def test_a_frame_is_asked_for_without_any_text(pipe: Pipe) -> None:
     writer.close()
 
     assert pipe.read_all().startswith(b"[block]")
+
+
+def test_a_regular_file_has_everything_as_soon_as_it_was_written(tmp_path: Path) -> None:
+    """There is no reader who could be slow, and so no thread; what is written before `start` comes first."""
+    path = tmp_path / "output"
+    with open(path, "wb") as file:
+        writer = Writer(file.fileno(), limit=8)
+        writer.write(b"one\n")
+        writer.write(b"too long for memory\n")
+        before = path.read_bytes()
+        writer.start()
+        after_start = path.read_bytes()
+        writer.write(b"two\n")
+
+        assert (before, after_start) == (b"", b"one\ntoo long for memory\n")
+        assert path.read_bytes() == after_start + b"two\n"
+
+        writer.close()
+
+    assert path.read_bytes() == after_start + b"two\n"
+
+
+def test_a_full_disk_is_reported_once_and_never_raises(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """ENOSPC, or EFBIG: what comes after it is discarded."""
+    failed: list[bool] = []
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with open(tmp_path / "output", "wb") as file:
+        writer = Writer(file.fileno(), failed=lambda: failed.append(True), name="the disk")
+        writer.start()
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))
+        try:
+            writer.write(b"x" * (2 << 20))
+            writer.write(b"more\n")
+            writer.close()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    assert failed == [True]
+    assert (tmp_path / "output").stat().st_size == 1 << 20
+    assert capfd.readouterr().err == "minikubelet: cannot write to the disk: File too large\n"
