@@ -202,8 +202,8 @@ def test_under_trio_one_task_serves_all(reactor: Reactor, make_pipe: Callable[[]
                 def after_batch() -> None:
                     seen.append([pipe.calls for pipe in pipes])
                     for pipe in pipes:
-                        if pipe.calls == len(seen) < 3:
-                            os.read(pipe.reader, 1)
+                        os.read(pipe.reader, 1)
+                        if len(seen) < 3:
                             os.write(pipe.writer, b"x")
                     if len(seen) == 3:
                         nursery.cancel_scope.cancel()
@@ -215,6 +215,19 @@ def test_under_trio_one_task_serves_all(reactor: Reactor, make_pipe: Callable[[]
     trio.run(main)
 
     assert seen == [[1, 1, 1], [2, 2, 2], [3, 3, 3]]
+
+
+def test_under_trio_the_other_tasks_have_their_turns(reactor: Reactor, make_pipe: Callable[[], Ends]) -> None:
+    """Even beside a pipe that is never empty."""
+    os.write(make_pipe().writer, b"x")
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(reactor.run, lambda: None)
+            await trio.sleep(0.01)
+            nursery.cancel_scope.cancel()
+
+    trio.run(main)  # or it would never come to an end
 
 
 def test_under_trio_exceptions_end_the_run(reactor: Reactor, make_pipe: Callable[[], Ends]) -> None:
