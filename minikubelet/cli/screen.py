@@ -141,7 +141,10 @@ class Lines:
             tail = deque(maxlen=TAIL_LINES)
             self._tails[pod, container] = attempt, tail
         if attempt >= newest:
-            last = lines[:-1].rsplit(b"\n", TAIL_LINES)[-TAIL_LINES:]
+            start = len(lines)
+            for _ in range(TAIL_LINES + 1):
+                start = max(lines.rfind(b"\n", 0, start), 0)
+            last = lines[start:].split(b"\n")[-TAIL_LINES - 1 : -1]
             tail.extend([line[:TAIL_LINE] for line in last])
 
 
@@ -504,7 +507,8 @@ class TextScreen(Screen):
         else:
             head = f"{label} | "
         prefix = (self._stamp() + head).encode()
-        shown = prefix + lines[:-1].replace(b"\n", b"\n" + prefix) + b"\n"
+        prefixed = memoryview(lines.replace(b"\n", b"\n" + prefix))
+        shown = b"".join((prefix, prefixed[: -len(prefix)]))
         self.writer.write(shown, droppable=self._look.terminal)  # people look at now, programs read all
 
     def _print_rest(self, key: str, container: str) -> None:

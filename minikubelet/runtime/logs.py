@@ -52,7 +52,7 @@ class CriEncoder:
         self._partial = b" %b P " % stream.encode()
         self._rest = b""
 
-    def encode(self, chunk: bytes, now: bytes) -> Sequence[bytes]:
+    def encode(self, chunk: bytes, now: bytes) -> Sequence[bytes | memoryview]:
         """Whole entries, as pieces to be written one after another. `now` is their RFC 3339 time."""
         last = chunk.rfind(b"\n")
         if last < 0:
@@ -64,9 +64,9 @@ class CriEncoder:
         if len(self._rest) + chunk.find(b"\n") > LINE_LIMIT or _has_long_line(chunk):
             return self._encode_long(self._rest + chunk, now)
         prefix = now + self._full
-        pieces = (prefix, self._rest, chunk[:last].replace(b"\n", b"\n" + prefix), b"\n")
-        self._rest = chunk[last + 1 :]
-        return pieces
+        entries = chunk.replace(b"\n", b"\n" + prefix)
+        begun, self._rest = self._rest, chunk[last + 1 :]
+        return prefix, begun, memoryview(entries)[: len(entries) - len(prefix) - len(self._rest)]
 
     def finish(self, now: bytes) -> Sequence[bytes]:
         """The stream has ended. A last line without newline stays a partial one, as containerd and conmon
@@ -118,6 +118,7 @@ class ContainerLog:
         "_max_bytes",
         "_max_files",
         "_on_loss",
+        "_rotated_in",
         "_sink",
         "_size",
         "_torn",
@@ -150,6 +151,8 @@ class ContainerLog:
         self._sink = sink
         self._losing_since: int | None = None
         "`lost_bytes` before the loss under way; None while all is well."
+        self._rotated_in = 0
+        "The second of the last rotation, by the wall clock."
         self._torn = False
         "The file ends inside an entry, because the disk was full."
         if attempt >= 2:
@@ -187,7 +190,7 @@ class ContainerLog:
             self._fd = open_regular(self.path, flags, 0o640)
         self._size = os.lseek(self._fd, 0, os.SEEK_END)
 
-    def _append(self, pieces: Sequence[bytes]) -> None:
+    def _append(self, pieces: Sequence[bytes | memoryview]) -> None:
         if not pieces:
             return
         if self._torn or len(pieces) > 1000:  # IOV_MAX is 1024
@@ -226,7 +229,11 @@ class ContainerLog:
 
     def _rotate(self) -> None:
         """LOG-6. At most once a second, because of the names; LOG-5 allows files to overshoot."""
-        rotated = f"{self.path}.{strftime('%Y%m%d-%H%M%S', gmtime())}"
+        second = time_ns() // 1_000_000_000
+        if second == self._rotated_in:
+            return
+        self._rotated_in = second
+        rotated = f"{self.path}.{strftime('%Y%m%d-%H%M%S', gmtime(second))}"
         try:
             if os.path.exists(rotated):
                 return
@@ -286,9 +293,6 @@ def tidy_rotated(path: str, max_files: int) -> None:
 
     Runs in a thread of its own, one at a time (LOG-5); what one call leaves behind the next one finds.
     """
-    import gzip
-    import shutil
-
     directory, name = os.path.split(path)
     with _tidying:
         try:
@@ -302,6 +306,9 @@ def tidy_rotated(path: str, max_files: int) -> None:
                 os.unlink(f"{directory}/{entry}")
             for entry in rotated[max(0, surplus) : -1]:
                 if not entry.endswith(".gz"):
+                    import gzip  # not before there is something to compress: loading it takes 10 ms
+                    import shutil
+
                     plain = f"{directory}/{entry}"
                     written = open_regular(plain + ".tmp", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640)
                     with (
