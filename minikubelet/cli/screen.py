@@ -64,6 +64,10 @@ class Screen(Observer):
     def log(self, pod: Pod, container: str, attempt: int, stream: str, chunk: bytes) -> None:
         raise NotImplementedError
 
+    def settled(self) -> None:
+        """What there is to see is shown now, when nothing has to be done sooner."""
+        self.writer.flush()
+
     def notice(self, text: str) -> None:
         raise NotImplementedError
 
@@ -509,7 +513,7 @@ class TextScreen(Screen):
         prefix = (self._stamp() + head).encode()
         prefixed = memoryview(lines.replace(b"\n", b"\n" + prefix))
         shown = b"".join((prefix, prefixed[: -len(prefix)]))
-        self.writer.write(shown, droppable=self._look.terminal)  # people look at now, programs read all
+        self.writer.queue(shown, droppable=self._look.terminal)  # people look at now, programs read all
 
     def _print_rest(self, key: str, container: str) -> None:
         """The end of a container's output, where it lacks a newline."""
@@ -581,7 +585,7 @@ class TextScreen(Screen):
             width = self._block.size[0] + 1 - len(stamp)
             lines = [part for line in tamed for part in wrap(line, width, len(head))]
         painted = [f"{stamp}{self._paint(style, line)}\n" for line in lines]
-        self.writer.write("".join(painted).encode(errors="backslashreplace"))
+        self.writer.queue("".join(painted).encode(errors="backslashreplace"))
 
     # -------------------------------------------------------------------- status
 
@@ -650,6 +654,7 @@ class TextScreen(Screen):
                 except KeyError:  # deleted after its Job's ttlSecondsAfterFinished (JOB-28)
                     del self._rows[key]
         self._show()
+        self.writer.flush()
 
     def _row(self, key: str) -> tuple[PodRow, str | None]:
         """Raises KeyError for a pod that is not there any more."""
@@ -767,7 +772,7 @@ class JsonScreen(Screen):
         head = f'{{"log":{_compact(common)[:-1]},"line":'
         text = lines[:-1].decode(errors="replace").split("\n")
         objects = "".join([f"{head}{encode_basestring(line)}}}}}\n" for line in text])
-        self.writer.write(objects.encode())
+        self.writer.queue(objects.encode())
 
     def _rest(self, key: str, container: str) -> None:
         namespace, _, name = key.partition("/")
@@ -799,7 +804,7 @@ class JsonScreen(Screen):
         self._write({"summary": summary_object(pods, jobs, ending, self._wall(), cron_jobs)})
 
     def _write(self, entry: dict[str, Any]) -> None:
-        self.writer.write(_compact(entry).encode(errors="replace") + b"\n")
+        self.writer.queue(_compact(entry).encode(errors="replace") + b"\n")
 
     def _missing(self, lines: int) -> bytes:
         return _compact({"notice": missing_text(lines)}).encode() + b"\n"

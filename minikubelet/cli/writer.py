@@ -18,6 +18,8 @@ import threading
 from collections.abc import Callable
 from typing import IO
 
+from minikubelet.runtime.spawn import start_deaf
+
 PENDING_LIMIT = 16 << 20  # bytes
 _PIECE = 1 << 16  # bytes for one write(2)
 _READ_BACK = 1 << 20  # bytes at a time from the temporary file
@@ -65,17 +67,24 @@ class Writer:
         """Without room for a thread (RLIMIT_NPROC) text waits until there is, at the latest for `close`."""
         if _is_regular(self._fd):
             self._is_direct = True
-            while self._backlog.size:
-                self._write_due()
+            self.flush()
             return
         try:
-            self._thread.start()
+            start_deaf(self._thread)
             self._wants_thread = False
         except RuntimeError:
             self._wants_thread = True
 
-    def write(self, data: bytes, *, droppable: bool = False) -> None:
-        """Queue whole lines; droppable ones only while there is room for them in memory."""
+    def write(self, data: bytes) -> None:
+        """Whole lines."""
+        self.queue(data)
+        self.flush()
+
+    def queue(self, data: bytes, *, droppable: bool = False) -> None:
+        """Whole lines, for the next `flush`; droppable ones only while there is room for them in memory.
+
+        For those who have more to do than to write: the thread would compete with them for the interpreter.
+        """
         with self._changed:
             if self._is_broken:
                 return
@@ -87,17 +96,21 @@ class Writer:
                 self._backlog.append(data)
             except OSError:  # no room for the temporary file either
                 self._lost_lines += data.count(b"\n")
-            self._changed.notify()
+
+    def flush(self) -> None:
+        """Have what is queued written, and what was poked drawn, without waiting for it."""
         if self._is_direct:
-            self._write_due()
-        elif self._wants_thread:
-            self.start()
+            while self._backlog.size:
+                self._write_due()
+        elif self._backlog.size or self._is_poked:
+            with self._changed:
+                self._changed.notify()
+            if self._wants_thread:
+                self.start()
 
     def poke(self) -> None:
-        """Have `frame` called soon even if there is no text."""
-        with self._changed:
-            self._is_poked = True
-            self._changed.notify()
+        """Have `frame` called at the next `flush` even if there is no text."""
+        self._is_poked = True
 
     def close(self) -> None:
         """Wait until everything is written or the reader is gone; a KeyboardInterrupt ends the wait."""

@@ -59,6 +59,9 @@ class Observer:
     def job_changed(self, key: str) -> None:
         """The Job `namespace/name` may have a new status."""
 
+    def settled(self) -> None:
+        """That was all for now."""
+
 
 class PodEnded(Exception):
     """The pod is over, so what was waited for will not come; `pod` is its final state."""
@@ -344,6 +347,8 @@ class Kubelet:
                 self._advance(worker)
         finally:
             self._is_settling = False
+        for observer in self.observers:
+            observer.settled()
         for waiter in self._waiters:
             waiter.set()
         self._waiters.clear()

@@ -93,10 +93,18 @@ def read_marker(pid: int) -> str:
 def _read(pid: int, name: str) -> bytes:
     """A file of /proc; empty when the process is gone or we may not look."""
     try:
-        with open(f"/proc/{pid}/{name}", "rb", buffering=0) as file:
-            return file.readall()
+        file = os.open(f"/proc/{pid}/{name}", os.O_RDONLY | os.O_CLOEXEC)
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         return b""
+    pieces = []
+    try:
+        while piece := os.read(file, 1 << 16):
+            pieces.append(piece)
+    except (ProcessLookupError, PermissionError):
+        return b""
+    finally:
+        os.close(file)
+    return b"".join(pieces)
 
 
 def output_inodes(pid: int) -> set[int]:

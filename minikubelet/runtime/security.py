@@ -121,6 +121,8 @@ def _dropped(context: SecurityContext) -> set[str]:
     """What `capabilities.drop` takes and `add` does not give back."""
     listed = context.capabilities or {}
     drop = {_plain(name) for name in listed.get("drop", ())}
+    if not drop:
+        return drop
     add = {_plain(name) for name in listed.get("add", ())}
     every = _known_capabilities()
     if "ALL" in drop:

@@ -188,11 +188,8 @@ class SpawnThread:
         self._request = threading.Lock()
         self._request.acquire()
         self._call: _SpawnCall | None = None
-        # A signal that this thread took would not wake the main thread.
-        old_mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         self._thread = threading.Thread(target=self._serve, name="spawn", daemon=True)
-        self._thread.start()
-        signal.pthread_sigmask(signal.SIG_SETMASK, old_mask)
+        start_deaf(self._thread)
 
     def run(self, function: Callable[[], Spawned]) -> Spawned:
         call = self._call = _SpawnCall(function)
@@ -219,6 +216,19 @@ class SpawnThread:
             except BaseException as error:
                 call.error = error
             call.answered.release()
+
+
+def start_deaf(thread: threading.Thread) -> None:
+    """Start a thread that takes no signals. Raises RuntimeError where there is no room for it.
+
+    One that it took would wake it, for nothing, and make it fight with the main thread over the interpreter
+    just when that has to act on the signal.
+    """
+    old_mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        thread.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, old_mask)
 
 
 class _SpawnCall:

@@ -2,6 +2,7 @@
 
 import os
 import resource
+import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,9 +59,9 @@ def test_a_reader_who_does_not_read_holds_up_nobody(pipe: Pipe) -> None:
 def test_beyond_the_limit_droppable_lines_are_counted_and_the_rest_is_kept(pipe: Pipe) -> None:
     """The remark stands where the lines are missing."""
     writer = Writer(pipe.fd, limit=10, missing=lambda lines: b"(%d missing)\n" % lines)
-    writer.write(b"12345678\n", droppable=True)
-    writer.write(b"a\nb\n", droppable=True)
-    writer.write(b"c\n", droppable=True)
+    writer.queue(b"12345678\n", droppable=True)
+    writer.queue(b"a\nb\n", droppable=True)
+    writer.queue(b"c\n", droppable=True)
     writer.write(b"an event\n")
     writer.close()
 
@@ -88,7 +89,7 @@ def test_a_backlog_gives_back_what_it_was_given(steps: list[bytes | None], limit
 def test_lines_missing_at_the_very_end_are_told_too(pipe: Pipe) -> None:
     """Nothing is lost in silence."""
     writer = Writer(pipe.fd, limit=0, missing=lambda lines: b"(%d missing)\n" % lines)
-    writer.write(b"a\n", droppable=True)
+    writer.queue(b"a\n", droppable=True)
     writer.close()
 
     assert pipe.read_all() == b"(1 missing)\n"
@@ -140,6 +141,7 @@ def test_a_frame_is_asked_for_without_any_text(pipe: Pipe) -> None:
     writer = Writer(pipe.fd, frame=frame)
     writer.start()
     writer.poke()
+    writer.flush()
 
     assert asked.acquire(timeout=10)
 
@@ -188,3 +190,36 @@ def test_a_full_disk_is_reported_once_and_never_raises(
     assert failed == [True]
     assert (tmp_path / "output").stat().st_size == 1 << 20
     assert capfd.readouterr().err == "minikubelet: cannot write to the disk: File too large\n"
+
+
+def test_what_is_queued_is_written_at_the_next_flush_all_at_once(pipe: Pipe) -> None:
+    """Until then the thread sleeps, and takes nothing from those who have more to do."""
+    frames: list[bytes] = []
+
+    def frame(text: bytes) -> bytes:
+        frames.append(text)
+        return text
+
+    writer = Writer(pipe.fd, frame=frame)
+    writer.start()
+    for line in (b"one\n", b"two\n", b"three\n"):
+        writer.queue(line)
+    writer.flush()
+    writer.close()
+
+    assert b"one\ntwo\nthree\n" in frames
+    assert pipe.read_all() == b"one\ntwo\nthree\n"
+
+
+def test_the_thread_takes_no_signals(pipe: Pipe) -> None:
+    """They are for the main thread, which they would not wake, only fight with."""
+    before = set(threading.enumerate())
+    writer = Writer(pipe.fd)
+    writer.start()
+    (thread,) = set(threading.enumerate()) - before
+    status = Path(f"/proc/self/task/{thread.native_id}/status").read_text()
+    blocked = int(next(line for line in status.splitlines() if line.startswith("SigBlk:")).split()[1], 16)
+    writer.close()
+
+    assert blocked & 1 << signal.SIGCHLD - 1
+    assert signal.SIGCHLD not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
