@@ -45,6 +45,8 @@ else:
         cls.__values_form__ = form
         cls.__match_args__ = tuple(one.name for one in form)
         cls.__attrs_attrs__ = _AttrsView()
+        if "__dict__" in own:  # what sets it, found once; a subclass has its base's
+            cls.__values_fill__ = own["__dict__"].__set__
         cls.__init__ = _generic_init(cls, form)
         cls.__repr__ = _text
         if eq:
@@ -56,11 +58,11 @@ else:
         """The value with those fields changed; what was derived from the others is forgotten."""
         cls = value.__class__
         fields = value.__dict__ | changes
-        if cls in _derived_names:
-            for name in _derived_names[cls]:
-                fields.pop(name, None)
+        for name in _derived_names.get(cls, ()):
+            if name in fields:
+                del fields[name]
         copy = _new(cls)
-        _set(copy, "__dict__", fields)
+        cls.__values_fill__(copy, fields)
         return copy
 
     class derived:
@@ -97,7 +99,7 @@ else:
 
 
 _NOTHING: Any = object()
-_new, _set = object.__new__, object.__setattr__
+_new = object.__new__
 
 
 class _Field:
@@ -155,14 +157,14 @@ def _generic_init(cls: Any, form: tuple[_Field, ...]) -> Callable[..., None]:
                 fields[name] = make()
         if len(fields) != len(names) or len(given) > len(names):
             raise TypeError(f"{cls.__name__}({', '.join(names)}) was given {given} and {named}")
-        _set(self, "__dict__", fields)
+        cls.__values_fill__(self, fields)
 
     return __init__
 
 
 def _compiled_init(cls: Any, form: tuple[_Field, ...]) -> Any:
     """The same as a Python function with those parameters."""
-    known: dict[str, Any] = {"_set": _set, "_NOTHING": _NOTHING}
+    known: dict[str, Any] = {"_fill": cls.__values_fill__, "_NOTHING": _NOTHING}
     parameters, items = ["self"], []
     for one in form:
         name, item = one.name, one.name
@@ -177,7 +179,7 @@ def _compiled_init(cls: Any, form: tuple[_Field, ...]) -> Any:
             parameters.append(name)
         items.append(f"{name!r}: {item}")
     arguments, display = ", ".join(parameters), ", ".join(items)
-    exec(f"def __init__({arguments}):\n _set(self, '__dict__', {{{display}}})", known)
+    exec(f"def __init__({arguments}):\n _fill(self, {{{display}}})", known)
     return known["__init__"]
 
 

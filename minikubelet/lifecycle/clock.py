@@ -6,14 +6,14 @@ will wake the pod, so no wake-up can be forgotten. Instants are seconds on a mon
 
 from math import inf
 
-from minikubelet.api.values import define
 
-
-@define
 class Clock:
-    now: float
-    alarm: float = inf
-    "The earliest instant that was asked about and has not come yet."
+    __slots__ = ("alarm", "now")
+
+    def __init__(self, now: float) -> None:
+        self.now = now
+        self.alarm = inf
+        "The earliest instant that was asked about and has not come yet."
 
     def reached(self, instant: float) -> bool:
         if self.now < instant:

@@ -72,7 +72,8 @@ def _end_by_exit(record: PodRecord) -> EndPod | None:
             return EndPod("initFailed", _grace(spec), trigger=container.name)
     for container in spec.containers:
         state = record.containers[container.name]
-        if state.is_live or state.run is None or wants_restart(spec, container, state.run):
+        run = state.run
+        if state.is_starting or run is None or run.exit_code is None or wants_restart(spec, container, run):
             return None
     return EndPod("completed", _grace(spec))  # SIDE-22
 

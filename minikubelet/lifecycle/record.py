@@ -9,7 +9,7 @@ shrinks, `finished_at` is set once). All instants are seconds on the runtime's m
 from collections.abc import Callable, Mapping
 from math import inf
 from operator import attrgetter
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from minikubelet.api.pod import Container, Pod, PodSpec, Probe
 from minikubelet.api.values import Factory, derived, evolve, field, frozen
@@ -125,7 +125,7 @@ class ContainerRun:
         state = self.probes.get(kind)
         return state is None or state.verdict is True
 
-    @derived
+    @property
     def is_started(self) -> bool:
         """SIDE-5, PROBE-17: running, postStart returned, and past the startupProbe if there is one."""
         return self.exit_code is None and self.running_at is not None and self.passes("startup")
@@ -152,14 +152,14 @@ class ContainerRun:
         if self.exit_code is not None or self.running_at is None:
             return -inf
         if stopping is None:
-            if self.verdict("startup") is False or self.verdict("liveness") is False:
-                return -inf
             until = inf
         elif stopping.signalled_at is None:
             return -inf
         else:
             until = inf if stopping.killed_at is not None else stopping.deadline
         for kind, state in self.probes.items():
+            if stopping is None and state.verdict is False and kind != "readiness":
+                return -inf
             if state.due_at < until and not state.in_flight and self.wants_probe(kind):
                 until = state.due_at
         return until
@@ -313,9 +313,9 @@ def observe(record: PodRecord, what: Fact | Action, now: float) -> PodRecord:
     """Take one fact, or one action about to be performed, into the record."""
     match what:
         case ProbeAnswered():
-            return _with_run(record, what, lambda run: _probe_answered(run, what))
+            return _with_run(record, _probe_answered, what, now)
         case AskProbe():
-            return _with_run(record, what, lambda run: _probe_asked(run, what.kind, now))
+            return _with_run(record, _probe_asked, what, now)
         case StartContainer(name):
             return _with(record, name, _start_asked(record, record.containers[name], now))
         case ContainerStarted(name):
@@ -323,21 +323,20 @@ def observe(record: PodRecord, what: Fact | Action, now: float) -> PodRecord:
         case ContainerStartFailed(name):
             return _with(record, name, _start_failed(record, what, now))
         case ContainerExited():
-            return _with_run(record, what, lambda run: _exited(run, what, now))
+            return _with_run(record, _exited, what, now)
         case BackOff(name, delay):
             waiting = Waiting("CrashLoopBackOff", back_off_message(record.pod.metadata, name, delay))
             return _with(record, name, evolve(record.containers[name], waiting=waiting))
         case RunHook():
-            return _with_run(record, what, lambda run: _with_hook(run, what.hook, HookRun(now)))
+            return _with_run(record, _hook_asked, what, now)
         case HookFinished():
-            return _with_run(record, what, lambda run: _hook_finished(run, what, now))
+            return _with_run(record, _hook_finished, what, now)
         case CancelHook():
-            return _with_run(record, what, lambda run: _hook_cancelled(run, what.hook, now))
-        case StopContainer(cause=cause, grace=grace):
-            stopping = Stopping(cause, now, now + grace)
-            return _with_run(record, what, lambda run: evolve(run, stopping=stopping))
+            return _with_run(record, _hook_cancelled, what, now)
+        case StopContainer():
+            return _with_run(record, _stop_asked, what, now)
         case SignalContainer():
-            return _with_run(record, what, lambda run: _signalled(run, what.signal, now))
+            return _with_run(record, _signalled, what, now)
         case PassInit(name):
             passed = record.passed | {name}
             done = len(passed) == len(record.spec.init_containers)
@@ -372,19 +371,22 @@ class _AboutRun(Protocol):
     def attempt(self) -> int: ...
 
 
+_What = TypeVar("_What", bound=_AboutRun)
+
+
 def _with(record: PodRecord, name: str, container: ContainerRecord) -> PodRecord:
     return evolve(record, containers={**record.containers, name: container})
 
 
 def _with_run(
-    record: PodRecord, what: _AboutRun, change: Callable[[ContainerRun], ContainerRun]
+    record: PodRecord, change: Callable[[ContainerRun, _What, float], ContainerRun], what: _What, now: float
 ) -> PodRecord:
     """Change the run of that attempt; a fact about any other attempt comes too late and is dropped."""
     container = record.containers[what.name]
     run = container.run
-    if run is None or run.attempt != what.attempt or not run.is_live:
+    if run is None or run.attempt != what.attempt or run.exit_code is not None:
         return record
-    return _with(record, what.name, evolve(container, run=change(run)))
+    return _with(record, what.name, evolve(container, run=change(run, what, now)))
 
 
 # Starting: from one state of a container to the next.
@@ -455,6 +457,10 @@ def _with_hook(run: ContainerRun, kind: HookKind, hook: HookRun) -> ContainerRun
     return evolve(run, post_start=hook) if kind == "postStart" else evolve(run, pre_stop=hook)
 
 
+def _hook_asked(run: ContainerRun, action: RunHook, now: float) -> ContainerRun:
+    return _with_hook(run, action.hook, HookRun(now))
+
+
 def _hook_finished(run: ContainerRun, fact: HookFinished, now: float) -> ContainerRun:
     hook = run.hook(fact.hook)
     if hook is None or not hook.is_under_way:
@@ -465,19 +471,19 @@ def _hook_finished(run: ContainerRun, fact: HookFinished, now: float) -> Contain
     return run
 
 
-def _hook_cancelled(run: ContainerRun, kind: HookKind, now: float) -> ContainerRun:
+def _hook_cancelled(run: ContainerRun, action: CancelHook, now: float) -> ContainerRun:
     """HOOK-4, HOOK-6: given up is not failed."""
-    hook = run.hook(kind)
-    return run if hook is None else _with_hook(run, kind, evolve(hook, ended_at=now))
+    hook = run.hook(action.hook)
+    return run if hook is None else _with_hook(run, action.hook, evolve(hook, ended_at=now))
 
 
-def _probe_asked(run: ContainerRun, kind: ProbeKind, now: float) -> ContainerRun:
-    state = run.probes[kind]
+def _probe_asked(run: ContainerRun, action: AskProbe, now: float) -> ContainerRun:
+    state = run.probes[action.kind]
     state = evolve(state, due_at=now + state.probe.period_seconds, in_flight=True)
-    return evolve(run, probes={**run.probes, kind: state})
+    return evolve(run, probes={**run.probes, action.kind: state})
 
 
-def _probe_answered(run: ContainerRun, fact: ProbeAnswered) -> ContainerRun:
+def _probe_answered(run: ContainerRun, fact: ProbeAnswered, now: float) -> ContainerRun:
     """PROBE-12: a verdict changes only after enough equal answers; PROBE-19: errors change nothing."""
     state = run.probes[fact.kind]
     streak, verdict, due_at = state.streak, state.verdict, state.due_at + fact.delay
@@ -495,12 +501,16 @@ def _probe_answered(run: ContainerRun, fact: ProbeAnswered) -> ContainerRun:
     return evolve(run, probes={**run.probes, fact.kind: state})
 
 
-def _signalled(run: ContainerRun, signal: int, now: float) -> ContainerRun:
+def _stop_asked(run: ContainerRun, action: StopContainer, now: float) -> ContainerRun:
+    return evolve(run, stopping=Stopping(action.cause, now, now + action.grace))
+
+
+def _signalled(run: ContainerRun, action: SignalContainer, now: float) -> ContainerRun:
     assert run.stopping is not None
     stopping = run.stopping
     if stopping.signalled_at is None:
         stopping = evolve(stopping, signalled_at=now)
-    if signal == SIGKILL:
+    if action.signal == SIGKILL:
         stopping = evolve(stopping, killed_at=now)
     return evolve(run, stopping=stopping)
 
