@@ -23,7 +23,7 @@ from minikubelet.bench.subjects import pod
 from minikubelet.bench.supervised import Service
 from minikubelet.fuzz import generate
 from minikubelet.fuzz.draw import SeededDraw
-from minikubelet.fuzz.engines import run_on_heap, run_under_trio
+from minikubelet.fuzz.engines import SimulatedWorld, live_on_heap, run_on_heap, run_under_trio
 from minikubelet.invariants.checker import check
 from minikubelet.lifecycle.clock import Clock
 from minikubelet.lifecycle.facts import ProbeAnswered
@@ -31,6 +31,7 @@ from minikubelet.lifecycle.plan import plan
 from minikubelet.lifecycle.record import PodRecord, observe
 from minikubelet.lifecycle.status import publish
 from minikubelet.runtime.logs import CriEncoder
+from minikubelet.runtime.simulated import HeapScheduler
 from minikubelet.runtime.spawn import Spawned, SpawnThread, spawn
 
 EPOCH = 1_700_000_000.0
@@ -93,8 +94,11 @@ def hot_paths(until: ExitStack) -> Mapping[str, Act]:
         "spawn and reap": partial(_spawned, lambda function: function()),
         "spawn and reap, by the spawning thread": partial(_spawned, thread.run),
         "draw a world": lambda: generate.case(SeededDraw(SEED)),
-        "live a world on the heap": lambda: run_on_heap(case),
-        "live a world under trio": lambda: run_under_trio(case),
+        "live a world on the heap": lambda: live_on_heap(
+            SimulatedWorld(case, HeapScheduler, is_journaled=False)
+        ),
+        "live a world on the heap, written down": lambda: run_on_heap(case),
+        "live a world under trio, written down": lambda: run_under_trio(case),
         "check a world's journal": lambda: check(journal),
     }
 

@@ -36,7 +36,7 @@ GROUPS: Mapping[str, Sequence[str]] = {
     "Probes": ("probe-exec", "probe-httpGet", "probe-tcpSocket", "probe-grpc"),
     "A hundred probed containers": ("probed-exec", "probed-httpGet", "probed-tcpSocket", "probed-grpc"),
     "Logs": ("log-100", "log-100-cpu", "log-64k", "log-64k-cpu"),
-    "Parts": ("spawn", "core-3", "core-30", "simulation"),
+    "Parts": ("spawn", "core-3", "core-30", "heap", "trio", "simulation"),
 }
 
 

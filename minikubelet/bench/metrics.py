@@ -56,6 +56,8 @@ METRICS: Sequence[Metric] = (
     Metric("log-64k-cpu", "log capture, writes of 64 KiB: CPU for a GB", "s"),
     Metric("spawn", "make a process and reap it", "µs"),
     *_each("core", "decisions of the pure core, a pod of {} containers", "/s", (3, 30), is_rate=True),
+    Metric("heap", "simulated lifecycles of whole pods, lived on the event heap", "/s", is_rate=True),
+    Metric("trio", "simulated lifecycles of whole pods, lived under MockClock", "/s", is_rate=True),
     Metric("simulation", "simulated lifecycles of whole pods, drawn, lived and checked", "/s", is_rate=True),
 )
 
@@ -108,6 +110,8 @@ TARGETS: Sequence[Target] = (
     *(Target(f"probe-{kind}", 0.4) for kind in PROBE_KINDS),
     Target("init", 5),
     Target("core-3", 50_000),
+    Target("heap", 1000),
+    Target("trio", 150),
 )
 """Where a number was set beside a floor, both are here: the number, and what it was a multiple of."""
 

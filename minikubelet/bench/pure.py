@@ -1,14 +1,17 @@
 """What no other process has a part in: decisions, simulated lives, and what a spawn of ours costs.
 
     python -m minikubelet.bench.pure core CONTAINERS [SECONDS]   decisions a second
-    python -m minikubelet.bench.pure simulation [WORLDS]         lifecycles a second
+    python -m minikubelet.bench.pure heap [WORLDS]               lifecycles a second, on the event heap
+    python -m minikubelet.bench.pure trio [WORLDS]               the same under trio's MockClock
+    python -m minikubelet.bench.pure simulation [WORLDS]         the same in a search
     python -m minikubelet.bench.pure spawn PROGRAM [TIMES]       microseconds for a process, made and reaped
 
 A decision is what one fact costs: observe it, plan until nothing is due, bring the conditions up to date.
 The facts are the answers of probes in pods that are up. A pod's share of a busy node is the product: 10,000
 pods of three containers, each probed twice in 10 s, need 12,000 decisions a second (an answer is one,
-asking is another). A lifecycle is that of one pod of a drawn world, from its acceptance to its removal: as
-`minikubelet fuzz` does it, drawn, lived and checked.
+asking is another). A lifecycle is that of one pod of a drawn world, from its acceptance to its removal. On
+the heap it is lived and no more; under trio it is written down besides; `minikubelet fuzz` has it drawn,
+lived, written down and checked.
 """
 
 import gc
@@ -17,6 +20,7 @@ import sys
 import time
 from collections.abc import Callable
 from itertools import cycle
+from typing import TYPE_CHECKING
 
 from minikubelet.api.meta import ObjectMeta
 from minikubelet.api.pod import Container, Pod, PodSpec, Probe
@@ -27,6 +31,10 @@ from minikubelet.lifecycle.facts import ContainerStarted, PodPrepared, ProbeAnsw
 from minikubelet.lifecycle.plan import plan
 from minikubelet.lifecycle.record import PodRecord, new_record, observe
 from minikubelet.lifecycle.settings import LifecycleSettings
+
+if TYPE_CHECKING:
+    from minikubelet.fuzz.case import Case
+    from minikubelet.invariants.journal import Journal
 
 SEED = 1
 
@@ -62,27 +70,68 @@ def running_pod(containers: int) -> PodRecord:
 def core(containers: str, seconds: str = "1") -> float:
     record = running_pod(int(containers))
     assert record.answers["Ready"]
-    mains, count, began = cycle(record.spec.containers), 0, time.perf_counter()
-    while (spent := time.perf_counter() - began) < float(seconds):
+    mains, count, patience = cycle(record.spec.containers), 0, float(seconds)
+    began = time.perf_counter()
+    while (spent := time.perf_counter() - began) < patience:
         answer = ProbeAnswered(next(mains).name, 0, "readiness", "success")
         record = decide(observe(record, answer, 0.0), 0.0)
         count += 1
     return count / spent
 
 
+def heap(worlds: str = "300") -> float:
+    from minikubelet.fuzz.engines import SimulatedWorld, live_on_heap
+    from minikubelet.runtime.simulated import HeapScheduler
+
+    return _lives_a_second(
+        lambda case: live_on_heap(SimulatedWorld(case, HeapScheduler, is_journaled=False)), int(worlds)
+    )
+
+
+def trio(worlds: str = "300") -> float:
+    from minikubelet.fuzz.engines import run_under_trio
+
+    return _lives_a_second(run_under_trio, int(worlds))
+
+
+def _lives_a_second(live: "Callable[[Case], object]", worlds: int) -> float:
+    """In worlds that are drawn beforehand; each is lived once before, which says how many lives it has."""
+    from minikubelet.fuzz.engines import run_on_heap
+    from minikubelet.fuzz.search import Search
+
+    search = Search(SEED)
+    cases = [search.case(example) for example in range(worlds)]
+    lives = sum(_lives(run_on_heap(case)) for case in cases)
+    live(cases[0])
+    _collect_as_a_search_does()
+    began = time.process_time()
+    for case in cases:
+        live(case)
+    return lives / (time.process_time() - began)
+
+
 def simulation(worlds: str = "300") -> float:
-    """In processor time, so that a busy machine matters less; garbage is collected as in a search."""
-    from minikubelet.fuzz.search import GC_THRESHOLD, Search
+    from minikubelet.fuzz.search import Search
 
     search = Search(SEED)
     search.examine(0)  # loads what is loaded late
+    _collect_as_a_search_does()
+    began = time.process_time()
+    lives = sum(_lives(search.examine(example).journal) for example in range(int(worlds)))
+    return lives / (time.process_time() - began)
+
+
+def _lives(journal: "Journal") -> int:
+    return sum(entry.what == "begun" for entry in journal.entries)
+
+
+def _collect_as_a_search_does() -> None:
+    """Times are processor time, so that a busy machine matters less; garbage is collected as in a search."""
+    from minikubelet.fuzz.search import GC_THRESHOLD
+
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD)
-    lives, began = 0, time.process_time()
-    for example in range(int(worlds)):
-        lives += sum(entry.what == "begun" for entry in search.examine(example).journal.entries)
-    return lives / (time.process_time() - began)
 
 
 def spawn(program: str, times: str = "300") -> float:
@@ -98,7 +147,13 @@ def spawn(program: str, times: str = "300") -> float:
         return (time.perf_counter() - began) / int(times) * 1e6
 
 
-MEASURES: dict[str, Callable[..., float]] = {"core": core, "simulation": simulation, "spawn": spawn}
+MEASURES: dict[str, Callable[..., float]] = {
+    "core": core,
+    "heap": heap,
+    "trio": trio,
+    "simulation": simulation,
+    "spawn": spawn,
+}
 
 if __name__ == "__main__":
     what, *arguments = sys.argv[1:]

@@ -518,6 +518,8 @@ FULL: Sequence[Scenario] = (
     Program("spawn", 5, "spawn"),
     Program("core-3", 3, "core", "3"),
     Program("core-30", 3, "core", "30"),
+    Program("heap", 3, "heap"),
+    Program("trio", 3, "trio"),
     Program("simulation", 3, "simulation"),
 )
 "A quarter of an hour on a quiet machine with all the peers."
@@ -534,6 +536,8 @@ QUICK: Sequence[Scenario] = (
     Log("64k", 65500, 1, 0, seconds=0.5),
     Program("spawn", 1, "spawn"),
     Program("core-3", 1, "core", "3"),
+    Program("heap", 1, "heap", "100"),
+    Program("trio", 1, "trio", "100"),
     Program("simulation", 1, "simulation", "100"),
 )
 "A minute, and as much again with all the peers."

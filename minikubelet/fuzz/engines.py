@@ -77,9 +77,16 @@ def _is_of(pod: Pod, job_key: str) -> bool:
 
 
 class SimulatedWorld(World):
-    """One in virtual time, which `scheduler` passes."""
+    """One in virtual time, which `scheduler` passes. Without `is_journaled` nothing of it is written down."""
 
-    def __init__(self, case: Case, make_scheduler: type[HeapScheduler], output: Output | None) -> None:
+    def __init__(
+        self,
+        case: Case,
+        make_scheduler: type[HeapScheduler],
+        output: Output | None = None,
+        *,
+        is_journaled: bool = True,
+    ) -> None:
         priorities = cycle(case.priorities or (0,))
         self.scheduler = make_scheduler(lambda: next(priorities))
         self.runtime = SimulatedRuntime(
@@ -91,12 +98,13 @@ class SimulatedWorld(World):
         )
         journal = Journal()
         kubelet = Kubelet(
-            journaled(self.runtime, journal),
+            journaled(self.runtime, journal) if is_journaled else self.runtime,
             case.settings,
             epoch=EPOCH,
             random=random.Random(case.names),
         )
-        journal.follow(kubelet)
+        if is_journaled:
+            journal.follow(kubelet)
         super().__init__(case, kubelet, journal)
 
     def begin(self) -> None:
@@ -114,6 +122,13 @@ def run_on_heap(case: Case, output: Output | None = None, look_on: LookOn | None
     world = SimulatedWorld(case, HeapScheduler, output)
     if look_on is not None:
         look_on(world)
+    live_on_heap(world)
+    world.journal.close()
+    return world.journal
+
+
+def live_on_heap(world: SimulatedWorld) -> None:
+    """From the beginning of the world until everything in it has ended, or it is given up."""
     kubelet, scheduler = world.kubelet, world.scheduler
     world.begin()
     kubelet.settle()
@@ -125,9 +140,7 @@ def run_on_heap(case: Case, output: Output | None = None, look_on: LookOn | None
         scheduler.run_until(instant, kubelet.settle)
         if instant == alarm:
             kubelet.settle()
-    world.journal.close()
     scheduler.clear()
-    return world.journal
 
 
 def run_under_trio(case: Case, output: Output | None = None, look_on: LookOn | None = None) -> Journal:
