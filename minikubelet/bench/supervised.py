@@ -276,7 +276,7 @@ def _left() -> list[int]:
     found = []
     for pid in descendants(os.getpid()):
         stat = read_stat(pid)
-        if pid not in _bystanders and stat is not None and stat.state not in "ZX":
+        if pid not in _bystanders and stat is not None and not stat.is_dead:
             found.append(pid)
     return found
 

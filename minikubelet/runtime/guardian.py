@@ -21,6 +21,7 @@ The descriptor `PIPE` is where it speaks; it ends with minikubelet at the latest
 from __future__ import annotations
 
 import os
+import resource
 import select
 import signal
 import sys
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 MARKER = b"MINIKUBELET_CONTAINER="
+LOCKS = 10
+"RLIMIT_LOCKS, which has the brand of the run."
 
 SHELL = "/bin/sh"
 
@@ -48,27 +51,32 @@ WAIT = """
 said= cgroup=$1 python=$2 guardian=$3; shift 3
 IFS= read -r said <&3
 if [ "$said" = . ] && rmdir "$cgroup" 2>/dev/null; then exit; fi
+if [ ! "$said" ] && [ "$cgroup" ]; then echo 1 2>/dev/null >"$cgroup/cgroup.kill"; fi
 exec "$python" -I -S "$guardian" "$said" "$@"
 """
 """Of sh(1): until the pipe ends. That is when minikubelet does, a moment before its process: should rmdir(1)
-be sooner than that, we come back to wait for it."""
+be sooner than that, we come back to wait for it. Killing does not wait for Python, which takes a while to
+start on a busy machine."""
 
 
 def main() -> None:
     said, parent, run = sys.argv[1], int(sys.argv[2]), os.fsencode(sys.argv[3])
-    brand, cgroup, clean_up = sys.argv[4].encode(), sys.argv[5], sys.argv[6:]
+    brand, cgroup, clean_up = int(sys.argv[4]), sys.argv[5], sys.argv[6:]
     if said == NOTHING_YET and parent:
         begin(parent, run, cgroup)
         said = wait_for_the_end(cgroup)
+    in_order = said in (ALL_DONE, DONE)
+    if not in_order:
+        hurry()
     supervisor = open_parent(parent)
     if supervisor is not None:
         is_ready(supervisor)
     for directory in cgroups_of(os.fsdecode(run), cgroup):
-        kill_cgroup(directory)
-    in_order = said in (ALL_DONE, DONE)
+        kill_cgroup(directory, 0.1)  # those outside of it need not wait for those in it
     if not in_order:
         kill_all_of(run, brand)
     for directory in cgroups_of(os.fsdecode(run), cgroup):
+        kill_cgroup(directory, 10)
         remove_cgroup(directory)
     if not in_order:
         os.execv(clean_up[0], clean_up)
@@ -80,8 +88,9 @@ def begin(parent: int, run: bytes, cgroup: str) -> None:
         signal.signal(number, signal.SIG_IGN)  # meant for the foreground, which we watch over
     if cgroup and cgroup_of(os.getpid()).endswith(b"/" + run):  # in place of one that was killed
         write(f"{os.path.dirname(cgroup)}/cgroup.procs", os.getpid())
-    if cgroup and open_parent(parent) is not None:
-        move_to(cgroup, parent)
+    supervisor = open_parent(parent)
+    if cgroup and supervisor is not None:
+        move_to(cgroup, parent, supervisor)
 
 
 def wait_for_the_end(cgroup: str) -> str:
@@ -103,20 +112,33 @@ def open_parent(parent: int) -> int | None:
     return pidfd if os.getppid() == parent else None
 
 
+def hurry() -> None:
+    """Where we may, be served before all that keeps this machine busy; it is not for long."""
+    try:
+        os.nice(-20)
+    except OSError:
+        pass
+
+
 # ------------------------------------------------------------------ by cgroup
 
 
-def move_to(cgroup: str, supervisor: int) -> None:
-    """Move minikubelet, our living parent, and all that it has started by now but us, if we may."""
+def move_to(cgroup: str, supervisor: int, supervisor_fd: int) -> None:
+    """Move minikubelet, our living parent, and all that it has started by now but us, if we may.
+
+    A move may take longer than most lives. When minikubelet is dead, killing comes first.
+    """
     here = f"{os.path.dirname(cgroup)}/cgroup.procs"
     there = f"{cgroup}/cgroup.procs"
-    outside, born = cgroup_of(os.getpid()), read_stat(os.getpid())[2]
+    outside, born = cgroup_of(os.getpid()), born_at(os.getpid())
     if not write(there, supervisor):
         return
     seen = {supervisor, os.getpid()}
     while left := descendants(supervisor) - seen:
         seen |= left
         for pid in left:
+            if is_ready(supervisor_fd, 0):
+                return
             try:
                 pidfd = os.pidfd_open(pid)
             except OSError:
@@ -124,7 +146,7 @@ def move_to(cgroup: str, supervisor: int) -> None:
             # One that is elsewhere already has limits of its own; one that is older than we are cleans up
             # after another run. One that has just died may have lost its pid to somebody else: whoever that
             # is must not be killed with this run.
-            is_ours = cgroup_of(pid) == outside and read_stat(pid)[2] >= born
+            is_ours = cgroup_of(pid) == outside and born_at(pid) >= born
             if is_ours and write(there, pid) and is_ready(pidfd, 0):
                 write(here, pid)
             os.close(pidfd)
@@ -151,6 +173,12 @@ def descendants(pid: int) -> set[int]:
     return found
 
 
+def born_at(pid: int) -> int:
+    """The start time of proc_pid_stat(5)."""
+    fields = read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+    return int(fields[19]) if fields else 0
+
+
 def cgroups_of(run: str, cgroup: str) -> list[str]:
     """Those that the run has made, wherever a part of the hierarchy was delegated to it; children first."""
     found = []
@@ -161,9 +189,9 @@ def cgroups_of(run: str, cgroup: str) -> list[str]:
     return found
 
 
-def kill_cgroup(cgroup: str) -> None:
+def kill_cgroup(cgroup: str, seconds: float) -> None:
     """And wait until the kernel says that nobody is in it, or below. With cgroup.kill it misses nobody."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + seconds
     while b"populated 1" in read(f"{cgroup}/cgroup.events") and time.monotonic() < deadline:
         if not write(f"{cgroup}/cgroup.kill", 1):  # before Linux 5.14
             for pid in members_of(cgroup):
@@ -189,45 +217,59 @@ def remove_cgroup(cgroup: str) -> None:
 # ------------------------------------------------------------------ by what processes have of the run
 
 
-def kill_all_of(run: bytes, brand: bytes) -> None:
-    """Until a look at all processes finds none that is not a zombie."""
+def kill_all_of(run: bytes, brand: int) -> None:
+    """Until a look at all processes finds nobody who lives."""
     while dying := list(kill_members(run, brand)):
+        deadline = time.monotonic() + 1
         for pidfd in dying:
-            is_ready(pidfd, 1.0)
+            is_ready(pidfd, max(deadline - time.monotonic(), 0))
             os.close(pidfd)
 
 
-def kill_members(run: bytes, brand: bytes) -> Iterator[int]:
-    """Those with the run's brand or name, and all others of a named one's session; pidfds to wait for."""
+def kill_members(run: bytes, brand: int) -> Iterator[int]:
+    """Those with the run's brand or name, and all others of their sessions; pidfds to wait for.
+
+    First those whom one system call tells from others: on a busy machine all else comes too late.
+    """
     sessions: dict[int, int] = {}
-    named = set()
+    ours = set()
     for pid in [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()]:
-        state, session, _ = read_stat(pid)
-        if state in "ZX":
+        session = session_of(pid)
+        if not is_branded(pid, brand):
+            sessions[pid] = session
             continue
-        sessions[pid] = session
-        if is_named(pid, run):  # then it leads a session of its own, or comes of one that does
-            named.add(session)
-        elif is_branded(pid, brand):
-            yield from kill_if(pid, lambda pid: is_branded(pid, brand))
+        if session == pid or is_named(pid, run):
+            ours.add(session)
+        yield from kill_if(pid, lambda pid: is_branded(pid, brand))
     for pid, session in sessions.items():
-        if session in named:
-            yield from kill_if(pid, lambda pid: read_stat(pid)[1] in named)
+        if is_named(pid, run):  # then it leads a session of its own, or comes of one that does
+            ours.add(session)
+    ours.discard(0)  # the dead have none, nor has the kernel
+    for pid, session in sessions.items():
+        if session in ours:
+            yield from kill_if(pid, lambda pid: session_of(pid) in ours)
 
 
-def read_stat(pid: int) -> tuple[str, int, int]:
-    """State, session and start time of proc_pid_stat(5); of the dead as well."""
-    fields = read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
-    return (fields[0].decode(), int(fields[3]), int(fields[19])) if fields else ("X", 0, 0)
+def session_of(pid: int) -> int:
+    """0 where there is none any more."""
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return 0
 
 
-def is_branded(pid: int, brand: bytes) -> bool:
-    return brand != b"0" and brand in read(f"/proc/{pid}/limits").split()
+def is_branded(pid: int, brand: int) -> bool:
+    try:
+        return brand != 0 and resource.prlimit(pid, LOCKS)[0] == brand
+    except PermissionError:  # a setuid program, say: whom we may not ask, we may read about
+        return b"%d" % brand in read(f"/proc/{pid}/limits").split()
+    except ProcessLookupError:
+        return False
 
 
 def is_named(pid: int, run: bytes) -> bool:
-    variables = read(f"/proc/{pid}/environ").split(b"\0")
-    return any(v.startswith(MARKER) and run in v for v in variables)
+    environ = read(f"/proc/{pid}/environ")
+    return run in environ and any(v.startswith(MARKER) and run in v for v in environ.split(b"\0"))
 
 
 def kill_if(pid: int, is_meant: Callable[[int], bool]) -> Iterator[int]:
@@ -241,7 +283,7 @@ def kill_if(pid: int, is_meant: Callable[[int], bool]) -> Iterator[int]:
     except OSError:
         return
     try:
-        if is_meant(pid) and read_stat(pid)[0] not in "ZX":
+        if is_meant(pid) and not is_ready(pidfd, 0):
             signal.pidfd_send_signal(pidfd, signal.SIGKILL)
             yield pidfd
             return

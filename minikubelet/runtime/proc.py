@@ -58,14 +58,17 @@ def descendants(pid: int) -> dict[int, str]:
 class ProcessStat(NamedTuple):
     """Some of proc_pid_stat(5)."""
 
-    state: str
+    is_dead: bool
+    "A zombie; one whose threads live on without the first of them is none."
     session: int
     started: str
 
 
 def read_stat(pid: int) -> ProcessStat | None:
     fields = _read(pid, "stat").rpartition(b")")[2].decode().split()  # the name before it may hold anything
-    return ProcessStat(fields[0], int(fields[3]), fields[19]) if fields else None
+    if not fields:
+        return None
+    return ProcessStat(fields[0] in "ZX" and int(fields[17]) <= 1, int(fields[3]), fields[19])
 
 
 def parent_of(pid: int) -> int:
@@ -83,7 +86,7 @@ def read_marker(pid: int) -> str:
         if environ or is_set_up or monotonic() > deadline:
             break
         stat = read_stat(pid)
-        if stat is None or stat.state in "ZX":
+        if stat is None or stat.is_dead:
             break
         os.sched_yield()  # within execve neither is there yet, and nothing tells when they are
     start = b"\0%b=" % MARKER.encode()

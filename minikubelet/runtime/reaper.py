@@ -250,7 +250,7 @@ class Reaper:
         stat = read_stat(pid)
         if stat is not None and stat.session == self._session:
             return False  # started by other parts of this program
-        if stat is not None and stat.state in "ZX":
+        if stat is not None and stat.is_dead:
             return self.reap(os.P_PID, pid)
         try:
             orphan = Orphan(self, pid)

@@ -8,6 +8,7 @@ import io
 import os
 import shutil
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +23,20 @@ from minikubelet.runtime.sandbox import sandbox_trouble
 from minikubelet.session import open_kubelet
 
 PATIENCE = 60
+HEADLESS = """
+import ctypes, os, sys, threading, time
+
+def live_on():
+    while open(f"/proc/{os.getpid()}/stat").read().rpartition(")")[2].split()[0] != "Z":
+        time.sleep(0.01)
+    held = open(sys.argv[1], "wb", buffering=0)
+    held.write(b"headless")
+    while True:
+        time.sleep(1)
+
+threading.Thread(target=live_on).start()
+ctypes.CDLL(None).syscall({"x86_64": 60, "aarch64": 93}[os.uname().machine], 0)  # exit, of a thread
+"""
 NAMES = ("ends", "killed", "stubborn", "probed", "by-probe", "by-hook")
 
 
@@ -131,3 +146,52 @@ def test_TERM_17_whoever_hides_is_dead_when_the_end_is_told(
 
     assert left == {"ends": [], "killed": [], "stubborn": [], "probed": []}
     assert [name for name in NAMES if alive(tmp_path, name)] == []
+
+
+def test_TERM_17_a_daemon_whose_first_thread_is_gone_is_dead_when_the_end_is_told(tmp_path: Path) -> None:
+    """/proc shows it as a zombie, so it was taken for dead while its other threads lived on."""
+    held = tmp_path / "held"
+    os.mkfifo(held)
+    (tmp_path / "headless.py").write_text(HEADLESS)
+    daemon = f"(setsid {sys.executable} {tmp_path}/headless.py {held} </dev/null >/dev/null 2>&1 &)"
+    script = f"{daemon}; until [ -e {tmp_path}/go ]; do sleep 0.05; done"
+    pod = f"""
+apiVersion: v1
+kind: Pod
+metadata: {{name: p}}
+spec:
+  restartPolicy: Never
+  containers:
+  - {{name: main, image: busybox, command: [sh, -c, "{script}"]}}
+"""
+    reader = os.open(held, os.O_RDONLY | os.O_NONBLOCK)
+
+    class Reader(Observer):
+        told: bytes | None = None
+        "What a read gives when the end is told: nothing, for nobody can write any more."
+
+        def event(self, event: Event) -> None:
+            if event.reason == "Exited":
+                try:
+                    self.told = os.read(reader, 100)
+                except BlockingIOError:
+                    self.told = b"somebody lives"
+
+    def has_begun() -> bool:
+        try:
+            return os.read(reader, 100) == b"headless"
+        except BlockingIOError:
+            return False
+
+    async def main() -> bytes | None:
+        async with open_kubelet(load(["-"], stdin=io.StringIO(pod)), isolation="none") as kubelet:
+            kubelet.observers.append(witness := Reader())
+            await until(has_begun, "the daemon goes on without its first thread")
+            (tmp_path / "go").touch()
+            await until(lambda: witness.told is not None, "the end")
+        return witness.told
+
+    try:
+        assert trio.run(main) == b""
+    finally:
+        os.close(reader)

@@ -68,6 +68,21 @@ def guardian_of(pid: int) -> int:
     raise AssertionError("no guardian")
 
 
+HEADLESS = """
+import ctypes, os, threading, time
+
+def live_on():
+    while open(f"/proc/{os.getpid()}/stat").read().rpartition(")")[2].split()[0] != "Z":
+        time.sleep(0.01)
+    os.write(1, b"headless\\n")
+    while True:
+        time.sleep(1)
+
+threading.Thread(target=live_on).start()
+ctypes.CDLL(None).syscall({"x86_64": 60, "aarch64": 93}[os.uname().machine], 0)  # exit, of a thread
+"""
+
+
 @pytest.mark.parametrize("mounts", [False, True], ids=["plain", "mounts"])
 def test_LOCAL_9_a_killed_supervisor_leaves_nothing_behind(tmp_path: Path, mounts: bool, require) -> None:
     """No process of a pod, no mount point and no directory of the run."""
@@ -500,6 +515,23 @@ def test_a_pid_that_became_another_s_is_not_killed() -> None:
         process.kill()
 
     assert (killed, alive) == ([], True)
+
+
+def test_a_process_that_lives_on_without_its_first_thread_is_killed() -> None:
+    """/proc shows it as a zombie, with no environment."""
+    brand = 1 << 62 | 12345
+    with subprocess.Popen([sys.executable, "-c", HEADLESS], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"headless\n"
+        resource.prlimit(process.pid, guardian.LOCKS, (brand, resource.RLIM_INFINITY))
+        try:
+            (pidfd,) = guardian.kill_members(b"minikubelet-none", brand)
+            is_dead = guardian.is_ready(pidfd, PATIENCE)
+            os.close(pidfd)
+        finally:
+            process.kill()
+
+    assert is_dead
 
 
 def test_so_many_processes_are_waited_for_as_there_are() -> None:
