@@ -73,6 +73,8 @@ class Result:
     notes: Sequence[str]
     machine: Mapping[str, object]
     seconds: float
+    exit_code: int | None
+    "Of who was interrupted; None if all was measured."
 
 
 Tell = Callable[[float, str], None]
@@ -80,17 +82,48 @@ Tell = Callable[[float, str], None]
 
 
 def measure(plan: Plan, tools: Tools, tell: Tell) -> Result:
-    """Take all the figures. An interrupt ends it with nothing left behind."""
+    """Take all the figures. A `SystemExit`, as a signal may raise it, ends the measuring with nothing left
+    behind; what was measured by then is the result."""
     began, machine = time.monotonic(), machine_facts()
     subjects, missing = _subjects(plan, tools)
     taken: dict[str, dict[str, list[float]]] = {}
     failures: list[str] = []
-    scenarios = plan.scenarios()
-    subjects = [one for one in subjects if any(plan.rounds_of(scenario, one) for scenario in scenarios)]
-    subjects = [subject for subject in subjects if _is_ready(subject, failures)]
+    notes = list(tools.notes)
+    exit_code = None
+    try:
+        subjects = _ready(subjects, plan, failures)
+        _take(subjects, plan, tell, taken, failures)
+    except SystemExit as interrupted:
+        assert isinstance(interrupted.code, int)
+        exit_code = interrupted.code
+        notes.append("interrupted: what was to be measured after that is missing")
+    if plan.wants("rss-each") and (each := rss_each(taken)):
+        taken["rss-each"] = each
+    return Result(
+        plan=plan,
+        samples={metric.key: taken[metric.key] for metric in METRICS if metric.key in taken},
+        subjects=subjects,
+        versions={subject.name: subject.version() for subject in subjects},
+        missing=missing,
+        failures=failures,
+        notes=notes,
+        machine=machine,
+        seconds=time.monotonic() - began,
+        exit_code=exit_code,
+    )
+
+
+def _take(
+    subjects: Sequence[Subject],
+    plan: Plan,
+    tell: Tell,
+    taken: dict[str, dict[str, list[float]]],
+    failures: list[str],
+) -> None:
+    """Add to the samples in `taken`, by metric and subject, and to the sentences in `failures`."""
     asked = [
         (scenario, number, subject)
-        for scenario in scenarios
+        for scenario in plan.scenarios()
         for number in range(max((plan.rounds_of(scenario, one) for one in subjects), default=0))
         for subject in _rotated(subjects, number)
         if number < plan.rounds_of(scenario, subject)
@@ -112,19 +145,6 @@ def measure(plan: Plan, tools: Tools, tell: Tell) -> Result:
         for metric, values in figures.items():
             if plan.wants(metric):
                 taken.setdefault(metric, {}).setdefault(subject.name, []).extend(values)
-    if plan.wants("rss-each") and (each := rss_each(taken)):
-        taken["rss-each"] = each
-    return Result(
-        plan=plan,
-        samples={metric.key: taken[metric.key] for metric in METRICS if metric.key in taken},
-        subjects=subjects,
-        versions={subject.name: subject.version() for subject in subjects},
-        missing=missing,
-        failures=failures,
-        notes=tools.notes,
-        machine=machine,
-        seconds=time.monotonic() - began,
-    )
 
 
 def _subjects(plan: Plan, tools: Tools) -> tuple[list[Subject], dict[str, str]]:
@@ -140,6 +160,13 @@ def _subjects(plan: Plan, tools: Tools) -> tuple[list[Subject], dict[str, str]]:
     peers = [peer for peer in wanted if peer.name not in missing]
     kinds: list[type[Subject]] = [Minikubelet, MinikubeletPods, *floors, *peers]
     return [kind(tools) for kind in kinds], missing
+
+
+def _ready(subjects: Sequence[Subject], plan: Plan, failures: list[str]) -> list[Subject]:
+    """Those that something is to be measured of, and can be."""
+    scenarios = plan.scenarios()
+    asked = [one for one in subjects if any(plan.rounds_of(scenario, one) for scenario in scenarios)]
+    return [subject for subject in asked if _is_ready(subject, failures)]
 
 
 def _is_ready(subject: Subject, failures: list[str]) -> bool:

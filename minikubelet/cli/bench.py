@@ -1,6 +1,7 @@
 """`minikubelet bench`: from options to figures, told to people, machines and slides.
 
-What cannot be meant, or could not be written in the end, is refused before anything is measured.
+What cannot be meant, or could not be written in the end, is refused before anything is measured. Who is
+interrupted tells what was measured by then.
 """
 
 import os
@@ -41,13 +42,15 @@ def bench(options: BenchOptions) -> int:
     with _ended_by_signals(), tools() as these, progress.shown():
         become_subreaper()
         result = measure(plan, these, progress.tell)
-    sys.stdout.write(text(result))
     if options.json is not None:
         Path(options.json).write_text(as_json(result) + "\n")
-    if options.plot is not None:
+    sys.stdout.write(text(result))
+    if options.plot is not None and result.samples:
         from minikubelet.bench.plot import draw
 
         draw(result, Path(options.plot))
+    if result.exit_code is not None:
+        return result.exit_code
     return FAILED if any(": minikubelet" in failure for failure in result.failures) else SUCCEEDED
 
 

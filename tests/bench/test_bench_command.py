@@ -139,6 +139,36 @@ def test_nothing_is_left_when_it_is_stopped(number: int) -> None:
     assert not Path(folder).exists()
 
 
+def test_what_was_measured_before_a_signal_is_told(tmp_path: Path) -> None:
+    """As a table and as JSON, with a note that it is not all; the exit code is the signal's."""
+    file = tmp_path / "out.json"
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "minikubelet", "bench", *QUICKLY),
+            *("--only", "cold", "--only", "stop-100", "--json", str(file)),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + LIMIT
+    while len(_children_of_its_own(process.pid)) < 2:  # for a cold start there is one, for a stop a hundred
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    stdout, _ = process.communicate(timeout=LIMIT)
+
+    assert process.returncode == 128 + signal.SIGINT
+    assert "cold start: exec to the first instruction of the first container, ms" in stdout.splitlines()
+    assert "Note: interrupted: what was to be measured after that is missing" in stdout.splitlines()
+    result = json.loads(file.read_text())
+    assert result["metrics"][0]["key"] == "cold"
+    assert result["metrics"][0]["subjects"]["minikubelet"]["n"] == 1
+    assert result["notes"][-1].startswith("interrupted")
+
+
 def _children_of_its_own(pid: int) -> list[str]:
     """The command lines of what is supervised below that process."""
     lines = map(_command, descendants(pid))
