@@ -611,12 +611,16 @@ class TextScreen(Screen):
             return
         meta = record.pod.metadata
         for container in record.spec.with_readiness_probe:
-            run, earlier = record.run_of(container), before and before.containers.get(container.name)
-            is_running = run is not None and run.is_live and run.running_at is not None
-            is_ready = record.containers[container.name].is_ready
-            if is_running and is_ready is not bool(earlier and earlier.is_ready):
+            state, earlier = (
+                record.containers[container.name],
+                before and before.containers.get(container.name),
+            )
+            if state is earlier:
+                continue
+            is_running = state.run is not None and state.run.is_live and state.run.running_at is not None
+            if is_running and state.is_ready is not bool(earlier and earlier.is_ready):
                 label = self._align(record.pod, self._label(meta.namespace, meta.name, container.name))
-                self._print_mark(label, "Ready" if is_ready else "Not ready", not is_ready)
+                self._print_mark(label, "Ready" if state.is_ready else "Not ready", not state.is_ready)
 
     def _tell_end(self, pod: Pod) -> None:
         assert pod.status
