@@ -39,6 +39,9 @@ MAX_REQUESTS = 10
 MAX_HEAD_BYTES = 64 * 1024
 "Status line and headers, interim responses included."
 
+MOST_REQUESTS = 1024
+"Are kept ready, a KiB each: a probe asks the same each time."
+
 _MAX_RESPONSE_BYTES = 2 * MAX_HEAD_BYTES
 _MAX_WIRE_BYTES = 256 * 1024
 _READ_BYTES = 16 * 1024
@@ -105,7 +108,7 @@ async def _exchange(url: str, headers: Headers, deadline: float) -> Response:
     with trio.move_on_at(deadline) as scope:
         try:
             parts = urlsplit(url)
-            request = _request(url, headers)
+            request = _request(url, tuple(headers))
             if parts.scheme not in ("http", "https"):
                 raise RequestError(f'unsupported protocol scheme "{parts.scheme}"')
             port = parts.port or (443 if parts.scheme == "https" else 80)
@@ -134,11 +137,12 @@ async def _exchange(url: str, headers: Headers, deadline: float) -> Response:
     return Response(head.status_code, location, bytes(body), body_error)
 
 
-def _request(url: str, headers: Headers) -> h11.Request:
+@functools.lru_cache(MOST_REQUESTS)
+def _request(url: str, headers: tuple[tuple[str, str], ...]) -> h11.Request:
     """Raises `h11.LocalProtocolError` if anything in it would break the request apart."""
     parts = urlsplit(url)
     if not any(name.lower() == "host" for name, _ in headers):
-        headers = [("Host", parts.netloc.rpartition("@")[2]), *headers]
+        headers = (("Host", parts.netloc.rpartition("@")[2]), *headers)
     fields = [(n.encode("utf-8", "replace"), v.strip(" \t").encode("utf-8", "replace")) for n, v in headers]
     target = (parts.path or "/") + ("?" + parts.query if parts.query else "")
     return h11.Request(method=b"GET", target=target.encode("ascii"), headers=fields)
@@ -215,6 +219,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _BAD_ESCAPE = re.compile(r"%(?![0-9a-fA-F]{2})")
 
 
+@functools.lru_cache(MOST_REQUESTS)
 def format_url(scheme: str, host: str, port: int, path: str) -> str:
     """The URL the kubelet would ask (PROBE-25). Raises `ValueError` for a host that no URL can hold.
 
