@@ -99,4 +99,8 @@ class Runtime(Protocol):
         """Release what `prepare_pod` made, logs excepted (TERM-14)."""
 
     async def run(self, settle: Callable[[], None]) -> None:
-        """Deliver callbacks until cancelled, calling `settle` after each batch of them."""
+        """Deliver callbacks until cancelled, calling `settle` after each batch of them.
+
+        Answers of hooks and probes may come without: those of one moment are settled together, by whoever
+        was told.
+        """

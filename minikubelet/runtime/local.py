@@ -453,7 +453,7 @@ class LocalRuntime:
         import trio
 
         async with trio.open_nursery() as nursery:
-            self._tasks.begin(nursery, settle)
+            self._tasks.begin(nursery)
             await self._reactor.run(settle)
 
     def close(self) -> None:
@@ -577,17 +577,16 @@ class _Tasks:
     def __init__(self) -> None:
         self._nursery: trio.Nursery | None = None
         self._early: list[_Task] = []
-        self._settle: Callable[[], None] = lambda: None
 
     @property
     def is_wanted(self) -> bool:
         """Something waits for trio."""
         return bool(self._early)
 
-    def begin(self, nursery: "trio.Nursery", settle: Callable[[], None]) -> None:
-        self._nursery, self._settle = nursery, settle
+    def begin(self, nursery: "trio.Nursery") -> None:
+        self._nursery = nursery
         for task in self._early:
-            nursery.start_soon(task.run, settle)
+            nursery.start_soon(task.run)
         self._early.clear()
 
     def start(self, work: Callable[[], Awaitable[Report]]) -> Cancel:
@@ -595,7 +594,7 @@ class _Tasks:
         if self._nursery is None:
             self._early.append(task)
         else:
-            self._nursery.start_soon(task.run, self._settle)
+            self._nursery.start_soon(task.run)
         return task.cancel
 
 
@@ -605,7 +604,7 @@ class _Task:
         self._scope: trio.CancelScope | None = None
         self._is_cancelled = False
 
-    async def run(self, settle: Callable[[], None]) -> None:
+    async def run(self) -> None:
         import trio
 
         if not self._is_cancelled:
@@ -613,7 +612,6 @@ class _Task:
                 report = await self._work()
                 if not self._is_cancelled:  # it may have come to its end just before it was
                     report()
-                    settle()
 
     def cancel(self) -> None:
         self._is_cancelled = True
