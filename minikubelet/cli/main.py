@@ -5,6 +5,7 @@ for what they have no use for.
 """
 
 import errno
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -71,9 +72,13 @@ def command() -> NoReturn:
 def _command(argv: Sequence[str] | None) -> int:
     given = parser().parse_args(argv)
     if given.command == "run":
-        from minikubelet.cli.run import run
+        gc.disable()  # until the first containers run: next to nothing that is made for them is garbage
+        try:
+            from minikubelet.cli.run import run
 
-        return run(run_options(given))
+            return run(run_options(given))
+        finally:
+            gc.enable()
     if given.command == "test":
         from minikubelet.cli.test import check_run, options_of
 

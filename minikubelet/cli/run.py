@@ -6,6 +6,7 @@ on the way, because one plain handler notes them for the whole run and trio is m
 """
 
 import errno
+import gc
 import os
 import signal
 import sys
@@ -343,6 +344,7 @@ class Run:
                 name = f"cronjob/{cron_job.obj.metadata.name}"
                 self.screen.notice(f"{name} {self.kubelet.outlook(key)}; --run-now starts it at once")
             self.kubelet.settle()  # the first containers run from here on
+            gc.enable()
             self.screen.writer.start()
             self._tell()  # before more happens: who shows it looks at the pods as they are then
             self._serve_at_first()

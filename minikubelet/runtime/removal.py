@@ -45,6 +45,11 @@ class _Removal:
                 os.unlink(name, dir_fd=parent)
                 return
             except (IsADirectoryError, PermissionError):  # a directory: EISDIR on Linux, EPERM in POSIX
+                pass
+            try:
+                os.rmdir(name, dir_fd=parent)  # as most are empty
+                return
+            except OSError:  # it is not, or it cannot be removed: then who steps in is told so
                 directory = _open_directory(name, parent)
             try:
                 if depth < 100:

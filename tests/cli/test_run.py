@@ -463,3 +463,25 @@ def test_no_color_is_respected(tmp_path: Path) -> None:
 def test_a_dumb_terminal_is_only_written_to(tmp_path: Path) -> None:
     """No escape sequence at all."""
     assert "\x1b" not in on_a_terminal(tmp_path, "echo hello", TERM="dumb")
+
+
+def test_the_garbage_collector_rests_until_the_first_containers_run_and_no_longer(tmp_path: Path) -> None:
+    """It would look through all that is being loaded. A program that calls `main` has it back in any case."""
+    (tmp_path / "pod.json").write_text(pod("exit 0"))
+    program = """
+import gc, sys
+from minikubelet.cli.main import main
+from minikubelet.cli.run import Run
+from minikubelet.kubelet.kubelet import Kubelet
+
+settle, serve_at_first, told = Kubelet.settle, Run._serve_at_first, []
+Kubelet.settle = lambda self: (told.append(gc.isenabled()), settle(self))
+Run._serve_at_first = lambda self: (told.append(gc.isenabled()), serve_at_first(self))
+main(["run", "pod.json"])
+told = [told[0], told[1], gc.isenabled()]
+main(["run", "nowhere.json"])
+sys.exit(f"{told} {gc.isenabled()}")
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
+
+    assert done.stderr.splitlines()[-1] == "[False, True, True] True"
