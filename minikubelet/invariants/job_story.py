@@ -236,18 +236,12 @@ class JobStory:
                 pod.ends[entry.container] = entry.at
 
     def begun(self, moment: Moment) -> None:
-        """A pod of this Job is there. What it was made with is to be what its Job knew then (JOB-24)."""
+        """A pod of this Job is there."""
         made: Pod = moment.detail
         name = made.metadata.name
         if name not in self.pods:
             self._create(name, moment)
-        pod = self.pods[name]
-        pod.pod = made
-        if pod.index is not None and self.spec.backoff_limit_per_index is not None:
-            told = made.metadata.annotations.get(FAILURE_COUNT)
-            wanted = str(self._counted.get(pod.index, 0))
-            if told != wanted:
-                self.wrong_annotations.append((moment, f"{name} was told {told} failures, it were {wanted}"))
+        self.pods[name].pod = made
 
     def _create(self, name: str, moment: Moment) -> None:
         index = int(name.rsplit("-", 2)[1]) if self.is_indexed else None
@@ -277,6 +271,7 @@ class JobStory:
         late = [pod.name for pod, at in self.unnoticed.values() if at + self.slack < now]
         self.unnoticed = {}
         self._count(noticed, now)
+        self._compare_annotations()
         due = None
         deadline = self._deadline()
         is_close = abs(now - deadline) < self.tolerance
@@ -355,6 +350,18 @@ class JobStory:
         self._failed_at[pod.index] = failed_at
         if action == "FailIndex" or self._counted[pod.index] > limit:
             self._failed_indexes.add(pod.index)
+
+    def _compare_annotations(self) -> None:
+        """JOB-24: what a pod was made with is what its Job knew then, after what it had noticed that turn."""
+        if self.spec.backoff_limit_per_index is None:
+            return
+        for pod in self._created:
+            if pod.index is not None and pod.pod is not None:
+                told = pod.pod.metadata.annotations.get(FAILURE_COUNT)
+                wanted = str(self._counted.get(pod.index, 0))
+                if told != wanted:
+                    text = f"{pod.name} was told {told} failures, it were {wanted}"
+                    self.wrong_annotations.append((pod.created, text))
 
     def _action_for(self, pod: JobsPod) -> str:
         """JOB-18: the first rule that matches."""
