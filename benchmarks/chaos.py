@@ -377,10 +377,12 @@ def read(path: str) -> bytes:
 def main() -> int:
     if sys.argv[1:2] == ["--suffer"]:
         return suffer(sys.argv[2:])
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--time", type=float, default=60.0, metavar="S", help="no round begins after that")
-    parser.add_argument("--pods", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.chaos", description=__doc__.splitlines()[0])
+    until = "seconds after which no round begins; default: 60"
+    parser.add_argument("--time", type=float, default=60.0, metavar="S", help=until)
+    parser.add_argument("--pods", type=int, default=200, metavar="N", help="in a round; default: 200")
+    seed = random.randrange(1 << 32)
+    parser.add_argument("--seed", type=int, default=seed, metavar="N", help="default: told at the start")
     given = parser.parse_args()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # which background jobs ignore
     began, tally, rounds = time.monotonic(), Tally(), 0

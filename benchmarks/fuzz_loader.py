@@ -361,13 +361,15 @@ def _tell(books: dict[str, object], found: list[Path], out: Path) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Fuzz the manifest loader.")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.fuzz_loader", description="Fuzz the manifest loader."
+    )
     until = parser.add_mutually_exclusive_group()
-    until.add_argument("--examples", type=int, default=0, metavar="N", help="inputs in all")
+    until.add_argument("--examples", type=int, default=0, metavar="N", help="inputs in all; default: 20000")
     until.add_argument("--time", type=float, default=0, metavar="S", help="seconds")
-    parser.add_argument("--kind", choices=["schema", "bytes", "blind"], help="default: both in turns")
+    parser.add_argument("--kind", choices=["schema", "bytes", "blind"], help="default: schema and bytes")
     parser.add_argument("-j", dest="jobs", type=int, default=1, metavar="N", help="worker processes")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="default: 1")
     parser.add_argument("--out", default="", metavar="DIR", help="default: a new directory in /tmp")
     parser.add_argument("--worker", default="", help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -104,11 +104,14 @@ def hot_paths(until: ExitStack) -> Mapping[str, Act]:
 
 
 def main() -> None:
-    import pyperf
-
+    try:
+        import pyperf
+    except ModuleNotFoundError as error:
+        sys.exit(f"{error}: pip install -e '.[dev]' has it")
     runner = pyperf.Runner(add_cmdline_args=_pass_on)
+    runner.argparser.description = (__doc__ or "").splitlines()[0]
     runner.argparser.add_argument(
-        "--only", action="append", default=[], metavar="NAME", help="beginning of it"
+        "--only", action="append", default=[], metavar="NAME", help="of a hot path, or how it begins"
     )
     only = tuple(runner.parse_args().only)
     with ExitStack() as until:

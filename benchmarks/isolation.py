@@ -7,6 +7,7 @@ alike. "Started" is the time until execve(2) has succeeded, "ended" that until t
 pod costs once (its sandbox, a container's mount namespace) is in the second table.
 """
 
+import argparse
 import os
 import statistics
 import sys
@@ -76,7 +77,13 @@ def measure(what: str, make: Callable[[], Callable[[], None]], rounds: int) -> N
 
 
 def main() -> None:
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 300
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.isolation", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("rounds", type=int, nargs="?", default=300, help="default: 300; 10 at least")
+    rounds = parser.parse_args().rounds
+    if rounds < 10:
+        parser.error(f"10 rounds at least, not {rounds}")
     if trouble := sandbox_trouble():
         sys.exit(f"no pod sandboxes here: {trouble}")
     with tempfile.TemporaryDirectory(prefix="bench-") as directory:

@@ -178,11 +178,14 @@ def tell(what: T) -> T:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.scale")
-    parser.add_argument("--containers", type=int, default=10_000, help="0: none")
-    parser.add_argument("--idle", type=float, default=60, metavar="S", help="length of the idle window")
-    parser.add_argument("--pods", default="100,1000,10000")
-    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.scale", description=__doc__.splitlines()[0])
+    how_many = "in one run; 0: leave that out; default: 10000"
+    parser.add_argument("--containers", type=int, default=10_000, metavar="N", help=how_many)
+    window = "seconds that they are watched doing nothing; default: 60"
+    parser.add_argument("--idle", type=float, default=60, metavar="S", help=window)
+    counts = "how many pods there are in one run after another; default: 100,1000,10000"
+    parser.add_argument("--pods", default="100,1000,10000", metavar="N,...", help=counts)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write what was measured there, too")
     given = parser.parse_args()
     containers: list[Containers] = []
     if given.containers:

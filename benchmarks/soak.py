@@ -106,9 +106,9 @@ def readings(restarts: int, containers: int) -> Iterator[Reading]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--restarts", type=int, default=100_000)
-    parser.add_argument("--containers", type=int, default=16)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__.splitlines()[0])
+    parser.add_argument("--restarts", type=int, default=100_000, metavar="N", help="in all; default: 100000")
+    parser.add_argument("--containers", type=int, default=16, metavar="N", help="default: 16")
     given = parser.parse_args()
     if given.restarts <= FIRST or given.containers < 2:
         parser.error(f"more than {FIRST} restarts, and two containers at least")

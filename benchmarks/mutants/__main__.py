@@ -106,13 +106,15 @@ def examine(fault: Fault, seeds: int, seconds: float, shrink: float) -> Row:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.mutants")
-    parser.add_argument("names", nargs="*")
-    parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--time", type=float, default=60)
-    parser.add_argument("--shrink", type=float, default=20, metavar="S", help="seconds for making it small")
-    parser.add_argument("-j", type=int, default=1, dest="jobs", help="so many searches side by side")
-    parser.add_argument("--write", metavar="FILE")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.mutants", description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help="of a fault in faults.yaml; default: all")
+    seeds = "searches for each fault, with seeds of their own; default: 1"
+    parser.add_argument("--seeds", type=int, default=1, metavar="N", help=seeds)
+    parser.add_argument("--time", type=float, default=60, metavar="S", help="seconds of each; default: 60")
+    small = "seconds for making it small; default: 20"
+    parser.add_argument("--shrink", type=float, default=20, metavar="S", help=small)
+    parser.add_argument("-j", type=int, default=1, dest="jobs", metavar="N", help="searches side by side")
+    parser.add_argument("--write", metavar="FILE", help="make the table of docs/MUTANTS.md there")
     given = parser.parse_args()
     chosen = [fault for fault in faults() if not given.names or fault.name in given.names]
     with ThreadPoolExecutor(given.jobs) as pool:

@@ -458,12 +458,12 @@ class LocalRuntime:
 
     def close(self) -> None:
         """Kill whatever is left of anything that was started here, and remove the run directory."""
+        if self._sandboxes is not None:
+            self._sandboxes.close()  # before its children lose the thread that is their parent
         self._reaper.close()
         for home in self._homes.values():
             if home.sandbox is not None:
                 home.sandbox.close()
-        if self._sandboxes is not None:
-            self._sandboxes.close()
         self._remove(self.run_dir, "of this run", remove_run_directory)
         self._guard.close()
         self._reactor.close()

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minikubelet.api.pod import PodSpec
-from minikubelet.api.values import define, frozen
+from minikubelet.api.values import frozen
 from minikubelet.runtime.brand import pass_on
 from minikubelet.runtime.descriptors import give_limit
 from minikubelet.runtime.mounts import MountError, find_tool
@@ -38,11 +38,14 @@ if TYPE_CHECKING:
 REPLY_TIMEOUT = 10.0
 "Seconds; what a holder does takes one or two milliseconds."
 
+CLONE_NEWNS = 0x00020000
 CLONE_NEWUTS = 0x04000000
 CLONE_NEWIPC = 0x08000000
+CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
 
-_HOLDER = str(Path(__file__).with_name("sandbox_holder.py"))
+_HOLDER = "import sys; sys.path.append(sys.argv[3]); import sandbox_holder; sandbox_holder.main()"
+"Imported, it needs no compiling, which costs time and memory that every process would be cloned with."
 
 
 class SandboxError(Exception):
@@ -64,6 +67,15 @@ class SandboxSpec:
     own_users: bool = False
     "A user namespace even for root: `hostUsers: false`."
     sysctls: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def namespaces(self) -> int:
+        """The flags of those that all containers share, but for PIDs and users; see clone(2)."""
+        return (
+            (CLONE_NEWUTS if self.hostname else 0)
+            | (CLONE_NEWIPC if self.own_ipc else 0)
+            | (CLONE_NEWNET if self.own_network else 0)
+        )
 
 
 def sandbox_spec(spec: PodSpec, hostname: str, *, own_network: bool) -> SandboxSpec:
@@ -93,7 +105,7 @@ class Sandboxes:
 
     def __init__(self, run: Run = lambda make: make()) -> None:
         self._run = run
-        self._first: dict[bool, _Holder] = {}
+        self._first: dict[bool, _Process] = {}
 
     def make(self, spec: SandboxSpec, hosts: str = "") -> "Sandbox":
         """Takes 1 ms, and 15 ms more for the first. Raises `SandboxError`.
@@ -104,42 +116,35 @@ class Sandboxes:
         first = self._first.get(in_user_namespace)
         if first is None:
             first = self._first[in_user_namespace] = self._start_first(in_user_namespace)
-        flags = (
-            (CLONE_NEWUTS if spec.hostname else 0)
-            | (CLONE_NEWIPC if spec.own_ipc else 0)
-            | (CLONE_NEWNET if spec.own_network else 0)
-        )
         options = {
-            "flags": flags,
+            "flags": CLONE_NEWNS | spec.namespaces,
             "hostname": spec.hostname,
             "hosts": hosts,
             "shares_pid": spec.own_pids and spec.shares_pids,
             "sysctls": [(f"/proc/sys/{name.replace('.', '/')}", value) for name, value in spec.sysctls],
         }
-        ours, theirs = _socket.socketpair()
-        made: list[int] = []
-
-        def ask() -> Spawned:
-            answer = first.channel.ask("pod", options, fds=[theirs.fileno()])
-            made.append(answer[1])
-            return Spawned(answer[0], -1)
-
         try:
-            pid = self._run(ask).pid
+            holder = first.make("holder")
+            try:
+                holder.wait()
+                (pause,) = holder.channel.ask("enter", options)
+            except OSError:
+                holder.close()
+                raise
         except OSError as error:
-            ours.close()
             raise SandboxError(f"cannot make a pod sandbox: {first.last_words or error.strerror}") from error
-        finally:
-            theirs.close()
-        return Sandbox(spec, _Holder(pid, _Channel(ours)), made[0])
+        if spec.own_pids and not pause:
+            first.make_spare()
+        return Sandbox(spec, first, holder, pause)
 
-    def _start_first(self, in_user_namespace: bool) -> "_Holder":
+    def _start_first(self, in_user_namespace: bool) -> "_Process":
         """Raises `SandboxError`."""
         ours, theirs = _socket.socketpair()
         me = os.pidfd_open(os.getpid())
         for fd in (theirs.fileno(), me):
             os.set_inheritable(fd, True)
-        python = [sys.executable, "-I", "-S", _HOLDER, str(theirs.fileno()), str(me)]
+        where = os.path.dirname(__file__)
+        python = [sys.executable, "-I", "-S", "-c", _HOLDER, str(theirs.fileno()), str(me), where]
         maps_all = has_capability(CAP_SYS_ADMIN)
 
         words = os.memfd_create("holder")
@@ -148,7 +153,8 @@ class Sandboxes:
             enter = [find_tool("unshare"), "--user", "--map-current-user", "--keep-caps", "--"]
             argv = [*enter, *python] if in_user_namespace and not maps_all else python
             to_words = [(os.POSIX_SPAWN_DUP2, words, fd) for fd in (1, 2)]
-            env = {"LC_ALL": "C.UTF-8"}
+            # Whatever is looked up late would be looked up by every clone.
+            env = {"LC_ALL": "C.UTF-8", "LD_BIND_NOW": "1"}
             return Spawned(os.posix_spawn(argv[0], argv, env, file_actions=to_words, setpgroup=0), -1)
 
         try:
@@ -161,7 +167,7 @@ class Sandboxes:
             theirs.close()
             os.close(me)
         give_limit(pid)
-        holder = _Holder(pid, _Channel(ours), words)
+        holder = _Process(_Channel(ours), pid, words)
         if in_user_namespace and maps_all:
             try:
                 _make_user_namespace(holder)
@@ -171,13 +177,13 @@ class Sandboxes:
         return holder
 
     def close(self) -> None:
-        """To be called when all sandboxes are closed."""
+        """To be called when no sandbox is going to start anything any more."""
         for holder in self._first.values():
             holder.close()
         self._first.clear()
 
 
-def _make_user_namespace(holder: "_Holder") -> None:
+def _make_user_namespace(holder: "_Process") -> None:
     """One in which everybody is who they are outside, but capabilities end at the sandbox."""
     holder.channel.ask("users")
     for kind in ("uid", "gid"):
@@ -189,8 +195,9 @@ def _make_user_namespace(holder: "_Holder") -> None:
 class Sandbox:
     """The namespaces of one pod. They last until `close` and the end of all who are in them."""
 
-    def __init__(self, spec: SandboxSpec, holder: "_Holder", pause: int) -> None:
+    def __init__(self, spec: SandboxSpec, first: "_Process", holder: "_Process", pause: int) -> None:
         self.spec = spec
+        self._first = first
         self._holder = holder
         self.pause = pause
         "Pid of the process that a shared PID namespace begins with, and that adopts its orphans; or 0."
@@ -215,64 +222,77 @@ class Sandbox:
         a process started here whose mounts and PID namespace to share. Raises `OSError`.
         """
         security = security or Security(user)
-        with open(os.devnull, "rb") as null:
-            fds = [null.fileno(), stdout, stderr, *(fd for fd in (mounts, joins) if fd is not None)]
-            pid = self._start(
-                argv, fds, [0, 1, 2], security, env=env, cwd=cwd, umask=umask, mounts=mounts, joins=joins
-            )
+        null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fds = [null, stdout, stderr]
+            order = self._order(argv, [0, 1, 2], security, env=env, cwd=cwd, umask=umask)
+            pid = self._start(order, fds, mounts, joins)
+        finally:
+            os.close(null)
         return Spawned(pid, os.pidfd_open(pid))
 
     def spawn_helper(self, argv: Sequence[str], stdin: int, stdout: int, fds: Sequence[int]) -> int:
         """Start a helper with all capabilities of the sandbox, outside of PID namespaces; its pid."""
         env = {"PATH": os.defpath, "LC_ALL": "C"}
-        given, numbers = [stdin, stdout, stdout, *fds], [0, 1, 2, *fds]
-        return self._start(argv, given, numbers, Security(), env=env, cwd="/", umask=0o022, is_helper=True)
+        order = self._order(argv, [0, 1, 2, *fds], Security(), env=env, cwd="/", umask=0o022)
+        order |= {"own_proc": False, "keeps_capabilities": True}
+        child = self._holder.make("child", False)
+        return child.execute(order, [stdin, stdout, stdout, *fds])
 
-    def _start(
+    def _order(
         self,
         argv: Sequence[str],
-        fds: Sequence[int],
         numbers: Sequence[int],
         security: Security,
         *,
         env: Mapping[str, str],
         cwd: str,
         umask: int,
-        mounts: int | None = None,
-        joins: int | None = None,
-        is_helper: bool = False,
-    ) -> int:
+    ) -> dict[str, Any]:
         user = security.user
         known = CAPABILITIES.split()
-        order = {
+        return {
             "argv": list(argv),
             "env": dict(env),
             "cwd": cwd,
             "umask": umask,
             "fds": list(numbers),
-            "mounts": mounts is not None,
-            "joins": joins is not None,
-            "own_pid_of_target": self.spec.own_pids and not self.pause,
-            "host_pid": is_helper or not self.spec.own_pids,
+            "own_proc": self.spec.own_pids,
             "user": None if user is None else (user.uid, user.gid, list(user.groups)),
             "seen_as": security.seen_as,
             "dropped": [known.index(name) for name in security.dropped],
             "no_new_privs": security.no_new_privs,
-            "keeps_capabilities": is_helper,
+            "keeps_capabilities": False,
         }
-        pass_on(self._holder.pid)
-        answer = self._holder.channel.ask_all("start", order, fds=fds)
-        ok, number, text = answer[:3]
-        pid, middle = answer[3:] or (0, 0)  # nothing was cloned where there is nothing
-        if middle:
-            os.waitpid(middle, 0)
-        if ok:
-            return int(pid)
-        if pid:
-            os.waitpid(pid, 0)
-        if text.startswith("\0"):  # nothing that the manifest names
-            raise OSError(number, text[1:], "sandbox")
-        raise OSError(number, os.strerror(number), text)
+
+    def _start(self, order: dict[str, Any], fds: list[int], mounts: int | None, joins: int | None) -> int:
+        own_pids = self.spec.own_pids and not self.pause
+        enters: list[tuple[int, int]] = []
+        if joins is not None:
+            enters.append((joins, CLONE_NEWNS))
+            if order["seen_as"]:
+                enters.append((joins, CLONE_NEWUSER))
+            order |= {"own_proc": False, "seen_as": None}
+        elif mounts is not None:
+            enters.append((mounts, CLONE_NEWNS))
+        if not own_pids:
+            return self._holder.make("child", False).execute(order, fds, enters)
+        if joins is not None:
+            # To enter a PID namespace holds for children only, so it takes somebody in between.
+            middle = self._holder.make("holder")
+            try:
+                return middle.make("child", False, fds=[joins]).execute(order, fds, enters)
+            finally:
+                middle.close()
+        if not self._holder.is_there():
+            raise _gone()
+        pod = os.pidfd_open(self._holder.pid)
+        try:
+            enters.insert(0, (pod, CLONE_NEWNS | self.spec.namespaces))
+            return self._first.take_spare().execute(order, fds, enters)
+        finally:
+            os.close(pod)
+            self._first.make_spare()
 
     def open_socket(self, family: int, kind: int) -> "socket.socket":
         """A socket of the pod's network. Raises `OSError`."""
@@ -290,12 +310,16 @@ class Sandbox:
             self.pause = 0
 
 
-@define(eq=False)
-class _Holder:
-    pid: int
-    channel: "_Channel"
-    _words: int = -1
-    "Where a first holder, or what comes before it, says why it cannot go on."
+class _Process:
+    """A holder, or a process that waits for its order. What is wrong with it is an `OSError`."""
+
+    def __init__(self, channel: "_Channel", pid: int = 0, words: int = -1) -> None:
+        self.channel = channel
+        self.pid = pid
+        "0 until it is told."
+        self._words = words
+        "Where a first holder, or what comes before it, says why it cannot go on."
+        self._spare: _Process | None = None
 
     @property
     def last_words(self) -> str:
@@ -303,58 +327,156 @@ class _Holder:
         said = os.pread(self._words, 10_000, 0).decode(errors="replace") if self._words >= 0 else ""
         return said.strip().rpartition("\n")[2]
 
+    def wait(self) -> None:
+        """Until it exists."""
+        if not self.pid:
+            (self.pid,) = self.channel.answer()
+
+    def is_there(self) -> bool:
+        """False when somebody has killed it."""
+        try:
+            self.wait()
+        except OSError:
+            return False
+        return self.channel.is_open()
+
+    # -------------------------------------------------------------- as a holder
+
+    def make(self, what: str, *arguments: Any, fds: Sequence[int] = ()) -> "_Process":
+        """Ask for another one, without waiting for it."""
+        ours, theirs = _socket.socketpair()
+        made = _Process(_Channel(ours))
+        try:
+            self.channel.send((what, *arguments), [theirs.fileno(), *fds])
+        except OSError:
+            made.channel.close()
+            raise
+        finally:
+            theirs.close()
+        return made
+
+    def make_spare(self) -> None:
+        """In the time that there is before another container starts, so that it starts faster."""
+        try:
+            self._spare = self._spare or self.make("child", True)
+        except OSError:
+            pass  # who is going to need it will be told
+
+    def take_spare(self) -> "_Process":
+        """A process with a PID namespace of its own."""
+        spare, self._spare = self._spare, None
+        if spare is not None:
+            if spare.is_there():
+                return spare
+            spare.close()
+        return self.make("child", True)
+
+    # -------------------------------------------------------------- as one that waits
+
+    def execute(self, order: dict[str, Any], fds: list[int], enters: Sequence[tuple[int, int]] = ()) -> int:
+        """Let it become the program that is ordered, which has the mark of this thread; its pid.
+
+        `enters`: what it enters before, and the flags of setns(2) for it.
+        """
+        order["enters"] = [flags for _, flags in enters]
+        try:
+            self.wait()
+            pass_on(self.pid)
+            self.channel.send((order,), [*fds, *(fd for fd, _ in enters)])
+            answer = self.channel.receive()[0]
+        except OSError:
+            if self.pid:
+                os.kill(self.pid, signal.SIGKILL)
+            self.close()
+            raise
+        if answer is None:  # the channel ended with execve
+            self.channel.close()
+            return self.pid
+        self.close()
+        _, number, text = answer
+        if text.startswith("\0"):  # nothing that the manifest names
+            raise OSError(number, text[1:], "sandbox")
+        raise OSError(number, os.strerror(number), text)
+
     def close(self) -> None:
+        """Let it end, and what it has in reserve."""
+        if self._spare is not None:
+            self._spare.close()
+            self._spare = None
+        try:
+            self.wait()
+        except OSError:
+            pass  # it never came to be
+        self.channel.close()
         if self.pid:
-            self.channel.close()  # which makes it end
             os.waitpid(self.pid, 0)
             self.pid = 0
-            if self._words >= 0:
-                os.close(self._words)
+        if self._words >= 0:
+            os.close(self._words)
+            self._words = -1
 
 
 class _Channel:
-    """Our end of the conversation with a holder."""
+    """Our end of the conversation with a holder, or with what it made."""
 
     def __init__(self, end: _socket.socket) -> None:
         self._end = end
-        end.settimeout(REPLY_TIMEOUT)
+        self.limit(REPLY_TIMEOUT)
 
-    def ask(self, what: str, *arguments: Any, fds: Sequence[int] = ()) -> Sequence[Any]:
+    def limit(self, seconds: float) -> None:
+        """How long to wait for an answer. The kernel does so: to poll(2) first would take twice the calls."""
+        whole, rest = divmod(seconds, 1)
+        for option in (_socket.SO_RCVTIMEO, _socket.SO_SNDTIMEO):
+            self._end.setsockopt(_socket.SOL_SOCKET, option, struct.pack("ll", int(whole), int(rest * 1e6)))
+
+    def ask(self, what: str, *arguments: Any) -> Sequence[Any]:
         """What was answered after `True`. Raises `OSError`."""
-        ok, *answer = self.ask_all(what, *arguments, fds=fds)
-        if not ok:
-            for pid in answer[2:]:
-                os.waitpid(pid, 0)
-            raise OSError(answer[0], answer[1])
-        return answer
+        self.send((what, *arguments))
+        return self.answer()
 
-    def ask_all(self, what: str, *arguments: Any, fds: Sequence[int] = ()) -> Sequence[Any]:
-        self._send((what, *arguments), fds)
-        return self._receive()[0]
+    def answer(self) -> Sequence[Any]:
+        return self._answer()[0]
 
     def ask_for_fd(self, what: str, *arguments: Any) -> int:
-        self._send((what, *arguments), ())
-        answer, fd = self._receive()
-        if not answer[0]:
-            raise OSError(answer[1], answer[2])
+        self.send((what, *arguments))
+        fd = self._answer()[1]
         assert fd is not None
         return fd
 
-    def _send(self, request: tuple[Any, ...], fds: Sequence[int]) -> None:
+    def _answer(self) -> tuple[Sequence[Any], int | None]:
+        answer, fd = self.receive()
+        if answer is None:
+            raise self._break_off(ConnectionResetError())
+        ok, *values = answer
+        if not ok:
+            raise OSError(*values)
+        return values, fd
+
+    def is_open(self) -> bool:
+        try:
+            return bool(self._end.recv(1, _socket.MSG_PEEK | _socket.MSG_DONTWAIT))
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+
+    def send(self, request: tuple[Any, ...], fds: Sequence[int] = ()) -> None:
         body = marshal.dumps(request)
         message = struct.pack("I", len(body)) + body
         rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack(f"{len(fds)}i", *fds))] if fds else []
         try:
             sent = self._end.sendmsg([message], rights)
-            self._end.sendall(message[sent:])
+            if sent < len(message):
+                self._end.sendall(message[sent:])
         except OSError as error:
             raise self._break_off(error) from error
 
-    def _receive(self) -> tuple[Sequence[Any], int | None]:
+    def receive(self) -> tuple[Sequence[Any] | None, int | None]:
+        """The next message, None at the end, and the descriptor that came with it."""
         try:
             head, ancillary, _, _ = self._end.recvmsg(4, _socket.CMSG_SPACE(4), _socket.MSG_CMSG_CLOEXEC)
-            if len(head) < 4:
-                raise ConnectionResetError
+            if not head:
+                return None, None
             fd = next((number for _, _, data in ancillary for number in struct.unpack("i", data)), None)
             (left,) = struct.unpack("I", head)
             body = b""
@@ -371,11 +493,14 @@ class _Channel:
     def _break_off(self, error: OSError) -> OSError:
         """An answer that comes too late would be taken for the next one."""
         self.close()
-        what = "does not answer" if isinstance(error, TimeoutError) else "is gone"
-        return OSError(errno.ESRCH, f"the holder of the sandbox {what}", "sandbox")
+        return _gone("does not answer" if isinstance(error, BlockingIOError) else "is gone")
 
     def close(self) -> None:
         self._end.close()
+
+
+def _gone(what: str = "is gone") -> OSError:
+    return OSError(errno.ESRCH, f"the holder of the sandbox {what}", "sandbox")
 
 
 # ------------------------------------------------------------------ what this machine allows

@@ -436,8 +436,53 @@ def test_a_holder_that_is_gone_is_an_error(directory: Path) -> None:
     """Not a hang."""
     with sandbox(OURS) as (box,):
         os.kill(box._holder.pid, signal.SIGKILL)
+        os.waitid(os.P_PID, box._holder.pid, os.WEXITED | os.WNOWAIT)
         with pytest.raises(OSError, match="holder of the sandbox is gone"):
             Started(box, "true")
+
+
+@as_every_user
+def test_what_was_made_in_advance_may_be_gone(directory: Path) -> None:
+    """Whoever killed it, a container starts all the same."""
+    with sandbox(OURS) as (box,):
+        spare = box._first._spare
+        assert spare is not None and spare.is_there()
+        os.kill(spare.pid, signal.SIGKILL)
+        os.waitid(os.P_PID, spare.pid, os.WEXITED | os.WNOWAIT)
+
+        assert shell(box, "echo $$") == "1"
+
+
+@as_every_user
+def test_what_was_made_in_advance_takes_one_order(directory: Path) -> None:
+    """Whichever pod it comes from; what one container was told is nothing to the next."""
+    with sandbox(OURS, SandboxSpec("db", own_ipc=False)) as boxes:
+        said = [
+            shell(box, "uname -n; umask; echo $A; pwd", env={**ENVIRONMENT, "A": f"{n}"}, umask=n, cwd=cwd)
+            for n, (box, cwd) in enumerate([(box, cwd) for cwd in ("/", "/usr") for box in boxes])
+        ]
+
+    assert [one.split() for one in said] == [
+        ["web", "0000", "0", "/"],
+        ["db", "0001", "1", "/"],
+        ["web", "0002", "2", "/usr"],
+        ["db", "0003", "3", "/usr"],
+    ]
+
+
+@as_every_user
+def test_what_does_not_take_its_order_is_an_error(directory: Path) -> None:
+    """Not a hang, and nothing is left of it; the next one starts."""
+    with sandbox(OURS) as (box,):
+        spare = box._first._spare
+        assert spare is not None and spare.is_there()
+        spare.channel.limit(0.05)
+        os.kill(spare.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, spare.pid, os.WSTOPPED | os.WNOWAIT)
+        with pytest.raises(OSError, match="does not answer"):
+            Started(box, "true")
+
+        assert shell(box, "echo $$") == "1"
 
 
 def test_a_machine_without_namespaces_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
