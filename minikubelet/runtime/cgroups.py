@@ -15,7 +15,7 @@ from pathlib import Path
 from minikubelet.api.pod import IntOrString
 from minikubelet.api.quantity import parse_quantity
 from minikubelet.api.values import evolve, frozen
-from minikubelet.runtime.proc import descendants
+from minikubelet.runtime.proc import descendants, own_cgroup
 
 CPU_PERIOD = 100_000
 "Microseconds; `QuotaPeriod` of the kubelet, and its smallest quota is 1000 (`MilliCPUToQuota`)."
@@ -102,9 +102,10 @@ def find_delegation() -> Delegation:
 
 
 def _find(proc: Path) -> Delegation:
-    here = own_cgroup(proc)
-    if here is None:
+    own = own_cgroup(str(proc))
+    if own is None:
         return Delegation(reason="there is no cgroup v2 hierarchy")
+    here = Path(own)
     best = Delegation(reason=f"no controller has been delegated to us in {here}")
     for directory in (here, *here.parents):
         trouble = _try_out(directory)
@@ -119,19 +120,6 @@ def _find(proc: Path) -> Delegation:
         if not (directory.parent / "cgroup.procs").exists():
             break
     return best
-
-
-def own_cgroup(proc: Path) -> Path | None:
-    """The directory of our cgroup in the v2 hierarchy."""
-    paths = [line[3:] for line in (proc / "cgroup").read_text().splitlines() if line.startswith("0::")]
-    for line in (proc / "mountinfo").read_text().splitlines():
-        fields, _, rest = line.partition(" - ")
-        if rest.startswith("cgroup2 ") and paths:
-            root, mount_point = fields.split()[3:5]
-            below = os.path.relpath(paths[0], root)
-            if not below.startswith(".."):
-                return Path(os.path.normpath(f"{mount_point}/{below}"))
-    return None
 
 
 def _try_out(directory: Path) -> str:

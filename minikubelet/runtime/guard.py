@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from minikubelet.runtime.guardian import ALL_DONE, DONE, NOTHING_YET, PIPE, is_ready
 from minikubelet.runtime.reactor import Reactor
@@ -27,7 +26,7 @@ SHORT_LIFE = 0.1
 MOST_SHORT_LIVES = 5
 "In a row; after that nobody is put in its place any more."
 
-_HERE = Path(__file__).parent
+_HERE = os.path.dirname(__file__)
 _CLEAN_UP = "import sys; from minikubelet.runtime.guard import clean_up; clean_up(sys.argv[1])"
 
 
@@ -113,18 +112,18 @@ def _let_go_in_child() -> None:
 os.register_at_fork(after_in_child=_let_go_in_child)
 
 
-def _spawn_guardian(run: Path, parent: int, pipe: int, lock: int, brand: int, cgroup: str) -> int:
+def _spawn_guardian(run: str, parent: int, pipe: int, lock: int, brand: int, cgroup: str) -> int:
     """With the lock, so that it is held until the guardian has done what it is there for."""
-    python = [sys.executable, "-I", "-S", str(_HERE / "guardian.py")]
-    clean_up = [sys.executable, "-c", _CLEAN_UP, str(run)]
+    python = [sys.executable, "-I", "-S", f"{_HERE}/guardian.py"]
+    clean_up = [sys.executable, "-c", _CLEAN_UP, run]
     streams = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)]
     # Their numbers may be `PIPE` and the next already, or the other way round.
     high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10) for fd in (pipe, lock)]
     try:
         return os.posix_spawn(
             sys.executable,
-            [*python, NOTHING_YET, str(parent), run.name, str(brand), cgroup, *clean_up],
-            {"PYTHONPATH": str(_HERE.parent.parent)},
+            [*python, NOTHING_YET, str(parent), os.path.basename(run), str(brand), cgroup, *clean_up],
+            {"PYTHONPATH": os.path.dirname(os.path.dirname(_HERE))},
             file_actions=[*streams, *((os.POSIX_SPAWN_DUP2, fd, PIPE + n) for n, fd in enumerate(high))],
             setpgroup=0,
             setsigmask=(),
@@ -140,13 +139,15 @@ def _spawn_guardian(run: Path, parent: int, pipe: int, lock: int, brand: int, cg
 
 def clean_up(run_dir: str) -> None:
     """Remove what a dead run made: its mount points as far as they are empty, and its directory."""
+    from pathlib import Path
+
     from minikubelet.runtime.mounts import MountPoints
 
     points = MountPoints(Path(run_dir) / "mount-points.json")
     for owner in points.owners:
         points.release(owner)
     try:
-        remove_run_directory(Path(run_dir))
+        remove_run_directory(run_dir)
     except OSError:
         pass  # nobody is left to tell
 
@@ -176,7 +177,7 @@ def _bury(path: str, lock: int) -> None:
     pipe, write_end = os.pipe2(os.O_CLOEXEC)
     os.close(write_end)
     try:
-        pid = _spawn_guardian(Path(path), 0, pipe, lock, int(brand) if brand.isdigit() else 0, cgroup)
+        pid = _spawn_guardian(path, 0, pipe, lock, int(brand) if brand.isdigit() else 0, cgroup)
     finally:
         os.close(pipe)
     pidfd = os.pidfd_open(pid)

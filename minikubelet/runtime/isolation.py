@@ -71,11 +71,11 @@ class Isolation:
         if self.wish != "mounts" and not mounts:
             return Tier("none", "", lacks_sandbox=lacks_sandbox)
         from pathlib import Path
-        from tempfile import gettempdir
 
         from minikubelet.runtime.mounts import mount_support
+        from minikubelet.runtime.run_directory import temporary_directory
 
-        support = mount_support(Path(gettempdir()))
+        support = mount_support(Path(temporary_directory()))
         if support.kind == "none":
             lacks = f"this machine allows no mount namespace ({support.reason})"
             return Tier("none", "", lacks, lacks_sandbox)

@@ -11,8 +11,6 @@ import posixpath
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
-from tempfile import gettempdir
 from typing import TYPE_CHECKING, TypeVar
 
 from minikubelet.api.pod import Container, LifecycleHandler, Pod, Probe
@@ -47,16 +45,19 @@ from minikubelet.runtime.isolation import Isolation, Tier, has_read_only_root
 from minikubelet.runtime.logs import ContainerLog, log_directory
 from minikubelet.runtime.place import Place
 from minikubelet.runtime.private import check_directory
+from minikubelet.runtime.proc import own_cgroup
 from minikubelet.runtime.process import CommandResult, LocalProcess, run_command
 from minikubelet.runtime.reactor import Reactor
 from minikubelet.runtime.reaper import Reaper
 from minikubelet.runtime.removal import remove_tree
-from minikubelet.runtime.run_directory import RunDirectory, remove_run_directory
+from minikubelet.runtime.run_directory import RunDirectory, remove_run_directory, temporary_directory
 from minikubelet.runtime.security import Security, container_security, wants_id_map
 from minikubelet.runtime.spawn import SHORTAGES
 from minikubelet.runtime.termination_message import DEFAULT_PATH, TerminationMessage
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import trio
 
     from minikubelet.runtime.cgroups import Cgroup
@@ -111,7 +112,7 @@ class LocalRuntime:
         self.images = images or ImageResolver()
         self.configs = configs or Configs()
         self.node = this_node()
-        parent = gettempdir()
+        parent = temporary_directory()
         check_directory(parent)
         bury_dead_runs(parent)
         brand = Brand()
@@ -161,6 +162,8 @@ class LocalRuntime:
         return f"{home.tier.name}: {home.tier.why}" if home.tier.why else None
 
     def _volumes(self, pod: Pod, directory: str) -> "Mapping[str, Path]":
+        from pathlib import Path
+
         from minikubelet.runtime.volumes import prepare_volumes
 
         return self._configured(lambda: prepare_volumes(pod, Path(directory), self.configs, self.node))
@@ -243,7 +246,7 @@ class LocalRuntime:
             process = LocalProcess.start(
                 self._reaper,
                 argv,
-                container_id=f"{self.run_dir.name}/{container_id}",
+                container_id=f"{self._run.name}/{container_id}",
                 env=place.env,
                 cwd=place.working_dir,
                 log=log,
@@ -283,6 +286,8 @@ class LocalRuntime:
         working_dir = container.working_dir or resolution.working_dir
         if mounts is None:
             return Place(resolution, env, working_dir or work, security, None, home.sandbox)
+        from pathlib import Path
+
         from minikubelet.runtime.mounts import Mount, hiding_mount
         from minikubelet.runtime.volumes import make_working_dir
 
@@ -303,14 +308,12 @@ class LocalRuntime:
         limits = Limits.of(container.resources.limits)
         if not (limits.controllers or self._pod_pids_limit):
             return None
-        name, home = f"{self.run_dir.name}-{container_id.replace('/', '-')}", self._homes[pod.metadata.uid]
+        name, home = f"{self._run.name}-{container_id.replace('/', '-')}", self._homes[pod.metadata.uid]
         try:
             self._run.enter_cgroup()  # later on, that would take a container out of its own
             if self._pod_pids_limit and home.cgroup is None:
                 of_pod = Limits(pids=self._pod_pids_limit)
-                home.cgroup = Cgroup.make(
-                    find_delegation(), f"{self.run_dir.name}-{pod.metadata.uid}", of_pod
-                )
+                home.cgroup = Cgroup.make(find_delegation(), f"{self._run.name}-{pod.metadata.uid}", of_pod)
             if home.cgroup is not None:
                 return Cgroup.make(home.cgroup.pass_on(), name, limits, even_if_idle=True)
             return Cgroup.make(find_delegation(), name, limits)
@@ -357,6 +360,8 @@ class LocalRuntime:
             or (home.sandbox is None and self._isolation.wants_hosts(pod.spec))
         ):
             return None
+        from pathlib import Path
+
         from minikubelet.runtime.mounts import Mount
 
         if not has_own_hosts(mount.target for mount in mounts):
@@ -391,6 +396,8 @@ class LocalRuntime:
         self, pod: Pod, container: Container, mounts: "Sequence[Mount]", security: Security
     ) -> "MountNamespace":
         """The container's mount namespace; kept over restarts with the same mounts."""
+        from pathlib import Path
+
         from minikubelet.runtime.mounts import (
             MountError,
             MountNamespace,
@@ -414,7 +421,7 @@ class LocalRuntime:
             made = MountNamespace.make(
                 mounts,
                 Path(home.directory),
-                MountSupport("root") if home.sandbox else mount_support(Path(gettempdir())),
+                MountSupport("root") if home.sandbox else mount_support(Path(temporary_directory())),
                 read_only_root=has_read_only_root(container),
                 seen_as=security.seen_as,
                 spawn_helper=home.sandbox.spawn_helper if home.sandbox else None,
@@ -468,19 +475,17 @@ class LocalRuntime:
         self._guard.close()
         self._reactor.close()
 
-    def _remove(self, directory: str | Path, whose: str, remove: Callable[..., None] = remove_tree) -> None:
+    def _remove(self, directory: str, whose: str, remove: Callable[..., None] = remove_tree) -> None:
         try:
             remove(directory)
         except OSError as error:
             self._notice(f"{error.filename} {whose} cannot be removed: {error.strerror}")
 
 
-def _cgroup_above() -> "Path | None":
+def _cgroup_above() -> str | None:
     """Where a cgroup of the run could be made."""
-    from minikubelet.runtime.cgroups import own_cgroup
-
     try:
-        return own_cgroup(Path("/proc/self"))
+        return own_cgroup("/proc/self")
     except OSError:
         return None
 

@@ -86,7 +86,7 @@ def mount_support(directory: Path) -> MountSupport:
     try:
         for kind in kinds:
             try:
-                _look_inside(place, MountSupport(kind))
+                _look_inside(Path(place), MountSupport(kind))
             except MountError as error:
                 reasons.append(str(error))
             else:

@@ -119,3 +119,20 @@ def output_inodes(pid: int) -> set[int]:
         except OSError:  # closed, or not for us to see
             pass
     return inodes
+
+
+def own_cgroup(proc: str) -> str | None:
+    """The directory of the cgroup in the v2 hierarchy that the process of a directory in /proc is in.
+
+    Raises `OSError`.
+    """
+    with open(f"{proc}/cgroup") as cgroups, open(f"{proc}/mountinfo") as mounts:
+        paths = [line[3:-1] for line in cgroups if line.startswith("0::")]
+        for line in mounts:
+            fields, _, rest = line.partition(" - ")
+            if rest.startswith("cgroup2 ") and paths:
+                root, mount_point = fields.split()[3:5]
+                below = os.path.relpath(paths[0], root)
+                if not below.startswith(".."):
+                    return os.path.normpath(f"{mount_point}/{below}")
+    return None
