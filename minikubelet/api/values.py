@@ -56,11 +56,12 @@ else:
 
     def evolve(value: Any, /, **changes: Any) -> Any:
         """The value with those fields changed; what was derived from the others is forgotten."""
-        cls = value.__class__
+        cls = type(value)
         fields = value.__dict__ | changes
-        for name in _derived_names.get(cls, ()):
-            if name in fields:
-                del fields[name]
+        if cls in _derived_names:
+            for name in _derived_names[cls]:
+                if name in fields:
+                    del fields[name]
         copy = _new(cls)
         cls.__values_fill__(copy, fields)
         return copy
