@@ -279,6 +279,11 @@ class Course:
         self.alive_at_removal = self._alive()
         self._view = None
 
+    @property
+    def deleted_at(self) -> float:
+        """When deletion was asked for first; inf for never."""
+        return inf if self._deletion is None else self._deletion[0]
+
     def _take_deletion(self, moment: Moment) -> None:
         if self._finished:
             return

@@ -328,14 +328,14 @@ def _kill_due(story: PodStory, life: Life, deadline: float) -> float:
 
 
 def _killings(life: Life, stop: Stop, course: Course) -> tuple[str, ...]:
-    """How the event may begin. What fails in the instant of the pod's deadline may go for either reason."""
+    """How the event may begin. What fails when the pod's deadline or deletion comes may go for either reason."""
     of_pod = f"Stopping container {life.attempt.name}"
     if stop.cause == "pod":
         return (of_pod,)
     kind = "Init container" if life.role == "sidecar" else "Container"
     what = "its postStart hook" if stop.cause == "postStart" else f"{stop.cause} probe"
     own = f"{kind} {life.attempt.name} failed {what}"
-    is_tie = stop.moment.at >= course.active_until - course.story.tolerance - EXACT
+    is_tie = stop.moment.at >= min(course.active_until, course.deleted_at) - course.story.tolerance - EXACT
     return (own, of_pod) if is_tie else (own,)
 
 

@@ -449,3 +449,13 @@ def test_lengths_are_judged_with_the_tolerance_of_the_journal():
 
     assert not breaches("stop-signal-in-time", late.journal)
     assert breaches("nothing-is-stopped-without-cause", up(tolerance=0.5).signal().delete().journal)
+
+
+@pytest.mark.parametrize("seconds", [0.1, 0.9], ids=["together", "one after the other"])
+def test_EVENT_2_who_fails_just_before_a_deletion_may_go_for_either_reason(seconds):
+    """On a real machine both may be taken notice of in the same turn."""
+    log = (
+        up(probed(liveness=PROBE), tolerance=0.5).answer("liveness", "failure").at(seconds).delete().killing()
+    )
+
+    assert bool(breaches("killing-is-told-once", log.journal)) == (seconds > 0.5)
