@@ -99,12 +99,13 @@ async def open_kubelet(
             kubelet.add_cron_job(cron_job.obj)
         async with trio.open_nursery() as nursery:
             serving = trio.CancelScope(shield=True)  # a cancelled block is still taken down in order
-            nursery.start_soon(_serve, kubelet, serving)
+            ending = trio.CancelScope(shield=True)
+            nursery.start_soon(_serve, kubelet, serving, ending)
             try:
                 yield kubelet
             finally:
                 kubelet.delete_all()
-                with trio.CancelScope(shield=True):
+                with ending:
                     await kubelet.wait_until(lambda: kubelet.is_finished)
                 serving.cancel()
     finally:
@@ -115,6 +116,10 @@ async def open_kubelet(
         demand(journal)
 
 
-async def _serve(kubelet: Kubelet, scope: "trio.CancelScope") -> None:
-    with scope:
-        await kubelet.serve()
+async def _serve(kubelet: Kubelet, scope: "trio.CancelScope", ending: "trio.CancelScope") -> None:
+    try:
+        with scope:
+            await kubelet.serve()
+    except BaseException:
+        ending.shield = False  # nobody brings about what is waited for
+        raise

@@ -10,6 +10,10 @@ import pytest
 import trio
 
 import minikubelet
+from minikubelet.api.event import Event
+from minikubelet.api.meta import ObjectMeta
+from minikubelet.api.pod import Container, Pod, PodSpec
+from minikubelet.kubelet.kubelet import Observer
 
 ROOT = Path(__file__).parent.parent
 
@@ -80,6 +84,48 @@ def test_a_cancelled_block_is_still_taken_down_in_order(sleeper):
     status = kubelet.pod("default/sleeper").status
     assert status is not None
     assert status.phase == "Succeeded"
+
+
+def test_a_block_in_which_an_observer_fails_ends_with_its_error(sleeper):
+    """Nobody would bring about the end that the block waits for."""
+
+    class Clumsy(Observer):
+        def event(self, event: Event) -> None:
+            raise ZeroDivisionError
+
+    async def main() -> None:
+        async with minikubelet.open_kubelet(sleeper) as kubelet:
+            kubelet.observers.append(Clumsy())
+            await trio.sleep_forever()
+
+    with pytest.raises(ExceptionGroup) as raised:
+        trio.run(main)
+
+    assert raised.group_contains(ZeroDivisionError)
+
+
+@pytest.mark.parametrize("field", ["working_dir", "termination_message_path", "command"])
+def test_a_NUL_in_a_pod_that_was_made_in_python_is_a_start_error(field: str) -> None:
+    """No manifest can have one."""
+    fields = {
+        "image": "busybox",
+        "command": ("true",),
+        field: ("true", "a\0b") if field == "command" else "/a\0b",
+    }
+    made = Pod(ObjectMeta("p"), PodSpec((Container("c", **fields),), restart_policy="Never"))
+
+    async def main() -> Pod:
+        async with minikubelet.open_kubelet() as kubelet:
+            key = kubelet.add_pod(made)
+            await kubelet.wait_until(lambda: kubelet.is_finished)
+            return kubelet.pod(key)
+
+    status = trio.run(main).status
+    assert status is not None
+    ended = status.container_statuses[0].state.terminated
+    assert ended is not None
+    assert (ended.exit_code, ended.reason) == (128, "StartError")
+    assert (ended.message or "").endswith(": embedded null byte")
 
 
 def test_what_cannot_run_here_is_refused_before_anything_starts(tmp_path):

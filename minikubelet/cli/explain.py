@@ -78,7 +78,7 @@ def explain_files(
 
     Answers with the exit code: 2 for manifests that are not valid, 1 for lints if `strict`, else 0.
     """
-    given = sys.stdin.read() if "-" in files else ""
+    given = sys.stdin.read() if "-" in files and sys.stdin is not None else ""
     try:
         manifest = load(files, stdin=io.StringIO(given))
     except ManifestError as error:

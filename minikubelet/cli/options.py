@@ -111,6 +111,10 @@ class _Parser(argparse.ArgumentParser):
         self._add_arguments(self)
         return super().parse_known_args(*args, **settings)
 
+    def print_help(self, file: Any = None) -> None:
+        """Where it cannot be written, that is told: argparse itself would say nothing."""
+        (file or sys.stdout).write(self.format_help())
+
     def _get_formatter(self) -> argparse.HelpFormatter:
         """Asked for with each argument; argparse itself would load shutil to learn the width."""
         formatter: Any = self.formatter_class

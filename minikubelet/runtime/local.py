@@ -159,6 +159,8 @@ class LocalRuntime:
                 home.sandbox = self._make_sandbox(pod, home.tier)
         except OSError as error:
             raise PrepareError(_text(error)) from error
+        except ValueError as error:  # a NUL, as below
+            raise PrepareError(f"a path of pod {pod.key} is none: {error}") from error
         return f"{home.tier.name}: {home.tier.why}" if home.tier.why else None
 
     def _volumes(self, pod: Pod, directory: str) -> "Mapping[str, Path]":
@@ -214,6 +216,9 @@ class LocalRuntime:
             return self._start_container(pod, container, attempt, exited)
         except OSError as error:  # of what belongs to it here: a full disk, a directory that is gone
             raise StartError("CreateContainerError", _text(error)) from error
+        except ValueError as error:  # a NUL, which no manifest may have, but a Pod made in Python can
+            message = f"a path of container {container.name} is none: {error}"
+            raise StartError("RunContainerError", message, recorded=True) from error
 
     def _start_container(
         self, pod: Pod, container: Container, attempt: int, exited: Callable[[ContainerExit], None]

@@ -7,10 +7,13 @@ import struct
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from foreground import LIMIT, RETRY_SOON, container, pod, run, run_to_end
+
+from minikubelet.runtime.mounts import mount_support
 
 # ------------------------------------------------------------------ programs
 
@@ -167,6 +170,44 @@ def test_a_full_disk_under_the_run_directory_is_waited_out(tmp_path: Path, name:
     assert lines
     assert all(line.startswith(told) for line in lines)
     assert "web/main | up" in out
+
+
+MOUNTS_OF_ITS_OWN = """
+import ctypes, os
+user, group = os.geteuid(), os.getegid()
+assert ctypes.CDLL(None, use_errno=True).unshare(0x10000000 | 0x20000) == 0  # CLONE_NEWUSER, CLONE_NEWNS
+for name, text in ("setgroups", "deny"), ("uid_map", f"0 {user} 1"), ("gid_map", f"0 {group} 1"):
+    with open(f"/proc/self/{name}", "w") as file:
+        file.write(text)
+"""
+COVER = """
+import ctypes, sys
+assert ctypes.CDLL(None).mount(b"none", sys.argv[1].encode(), b"tmpfs", 1, None) == 0  # MS_RDONLY
+"""
+
+
+def test_a_file_system_that_becomes_read_only_under_the_logs_ends_no_pod(
+    tmp_path: Path, require: Callable[[bool, str], None]
+) -> None:
+    """EROFS for real, between two containers."""
+    require(mount_support(tmp_path).kind != "none", "namespaces")
+    cover = {
+        "name": "cover",
+        "image": "busybox",
+        "command": [sys.executable, "-c", COVER, f"{tmp_path}/logs"],
+    }
+    manifest = pod(container("echo said"), initContainers=[cover])
+    code, out, err = run_to_end(
+        tmp_path, manifest, "--log-dir", "logs", "--isolation", "none", prelude=MOUNTS_OF_ITS_OWN
+    )
+
+    assert code == 1
+    assert "web/main | said" in out
+    assert "web * Succeeded" in out
+    assert "web/main ! LogIncomplete: " in out
+    assert "Read-only file system" in out
+    assert ": Read-only file system: output is being lost\n" in err
+    assert err.endswith(" bytes of default/web/main could not be written\n")
 
 
 def test_a_full_disk_under_status_and_events_is_told_at_the_end(tmp_path: Path) -> None:

@@ -26,11 +26,16 @@ def posix_spawn(path, argv, *args, **options):
     global refusals
     if {word!r} in " ".join(argv) and refusals > 0:
         refusals -= 1
-        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        raise OSError({number_of_error}, os.strerror({number_of_error}))
     return really(path, argv, *args, **options)
 
 os.posix_spawn = posix_spawn
 """
+
+
+def few_forks(number: int, word: str, lack: int = errno.EAGAIN) -> str:
+    """So many times no process can be made for a command with that word."""
+    return FEW_FORKS.format(number=number, word=word, number_of_error=lack)
 
 
 def limited(number: int, hard: int) -> str:
@@ -45,15 +50,16 @@ resource.setrlimit(resource.RLIMIT_NOFILE, ({number}, {hard}))
 # ------------------------------------------------------------------ processes
 
 
-def test_STATUS_9_a_container_for_which_fork_fails_is_tried_again(tmp_path: Path) -> None:
-    """EAGAIN: no instance existed, so there is no exit code to judge, even with restartPolicy Never."""
-    prelude = RETRY_SOON + FEW_FORKS.format(number=2, word="echo up")
+@pytest.mark.parametrize("lack", [errno.EAGAIN, errno.ENOMEM, errno.ENFILE], ids=errno.errorcode.get)
+def test_STATUS_9_a_container_for_which_fork_fails_is_tried_again(tmp_path: Path, lack: int) -> None:
+    """No instance existed, so there is no exit code to judge, even with restartPolicy Never."""
+    prelude = RETRY_SOON + few_forks(2, "echo up", lack)
     code, out, _ = run_to_end(tmp_path, pod(container("echo up")), prelude=prelude)
 
     assert code == 0
     assert out.splitlines()[:4] == [
-        'web/main ! Failed: Error: cannot start "sh": Resource temporarily unavailable',
-        'web/main ! Failed: Error: cannot start "sh": Resource temporarily unavailable',
+        f'web/main ! Failed: Error: cannot start "sh": {os.strerror(lack)}',
+        f'web/main ! Failed: Error: cannot start "sh": {os.strerror(lack)}',
         "web/main * Started",
         "web/main | up",
     ]
@@ -70,7 +76,7 @@ def test_PROBE_19_a_probe_for_which_fork_fails_is_no_failure(tmp_path: Path) -> 
         readinessProbe={**probe, "exec": {"command": ["touch", "done"]}},
         lifecycle={"postStart": post_start},
     )
-    prelude = FEW_FORKS.format(number=3, word="cat alive")
+    prelude = few_forks(3, "cat alive")
     code, out, _ = run_to_end(tmp_path, pod(main), prelude=prelude)
 
     assert code == 0
@@ -82,7 +88,7 @@ def test_a_hook_for_which_fork_fails_has_failed(tmp_path: Path) -> None:
     """HOOK-3, as with a command that is not there."""
     post_start = {"exec": {"command": ["true"]}}
     main = container("exec sleep 100", lifecycle={"postStart": post_start})
-    prelude = FEW_FORKS.format(number=1, word="true")
+    prelude = few_forks(1, "true")
     code, out, _ = run_to_end(tmp_path, pod(main), prelude=prelude)
 
     assert code == 1

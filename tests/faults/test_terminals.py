@@ -45,7 +45,7 @@ def test_a_full_disk_under_standard_output_ends_no_run(tmp_path: Path) -> None:
     assert (tmp_path / "done").exists()
 
 
-@pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], *COMMANDS], ids=" ".join)
 def test_a_full_disk_is_told_by_every_command(tmp_path: Path, arguments: list[str]) -> None:
     """Exit code 1, not a traceback."""
     (tmp_path / "manifest.yaml").write_text(pod(container("true")))
@@ -82,6 +82,44 @@ def test_a_reader_who_is_gone_is_no_error(tmp_path: Path, arguments: list[str]) 
 
     assert done.returncode in (0, 141)
     assert done.stderr == b""
+
+
+@pytest.mark.parametrize("command", ["run", "validate", "explain"])
+def test_there_may_be_no_standard_input(tmp_path: Path, command: str) -> None:
+    """`<&-`: for what was to be read from there it is as if it were empty."""
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$0" -m minikubelet {command} - <&-', sys.executable],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        check=False,
+    )
+
+    assert done.returncode == 2
+    assert done.stderr.startswith("<stdin>: nothing to ")
+    assert done.stdout == ""
+
+
+def test_a_manifest_may_come_from_a_named_pipe(tmp_path: Path) -> None:
+    """Like cat(1) and kubectl we wait for who writes it, and read to the end."""
+    pipe = fifo(tmp_path / "pipe")
+    (tmp_path / "manifest.yaml").write_text(pod(container("true")))
+    writer = subprocess.Popen(["sh", "-c", 'cat "$0" >"$1"', tmp_path / "manifest.yaml", pipe])
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "minikubelet", "validate", str(pipe)],
+            capture_output=True,
+            text=True,
+            timeout=LIMIT,
+            check=False,
+        )
+    finally:
+        writer.kill()
+        writer.wait()
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "default/web is valid" in done.stdout
 
 
 def test_a_reader_who_stands_still_holds_up_nothing(tmp_path: Path) -> None:
