@@ -328,7 +328,7 @@ def _kill_due(story: PodStory, life: Life, deadline: float) -> float:
 
 
 def _killings(life: Life, stop: Stop, course: Course) -> tuple[str, ...]:
-    """How the event may begin. What fails when the pod's deadline or deletion comes may go for either reason."""
+    """How the event may begin. Who fails as the pod's deadline or deletion comes goes for either reason."""
     of_pod = f"Stopping container {life.attempt.name}"
     if stop.cause == "pod":
         return (of_pod,)
