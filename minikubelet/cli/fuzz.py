@@ -231,6 +231,8 @@ class _Fuzzing:
                 self._files_failed = True
             else:
                 print(f"  minikubelet fuzz --replay {shlex.quote(path)}")
+                if found.real:
+                    print("  It is as it was drawn: to make it smaller would take hundreds of real lives.")
             sys.stdout.flush()
 
     def _smallest(self, finding: Finding, seconds: float, interrupts: "_Interrupts") -> Replay | None:

@@ -168,8 +168,6 @@ class JobStory:
         self.wrong_annotations: list[tuple[Moment, str]] = []
         self.over: Moment | None = None
         self.last_at = 0.0
-        self.end_is_told = False
-        "An Event says that the Job is Complete or Failed (EVENT-5)."
         self.unnoticed: dict[str, tuple[JobsPod, float]] = {}
         "Pods that have published something since the last turn, and when first, in seconds."
         self._created: list[JobsPod] = []
@@ -210,8 +208,6 @@ class JobStory:
             name = entry.detail.message.rpartition(" ")[2]
             if entry.detail.reason == "SuccessfulCreate" and name not in self.pods:
                 self._create(name, moment)
-            elif entry.detail.reason == "Completed" or entry.detail.type == "Warning":
-                self.end_is_told = True
             elif entry.detail.reason == "SuccessfulDelete" and name in self.pods:
                 pod = self.pods[name]
                 pod.is_deleted = True

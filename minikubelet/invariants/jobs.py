@@ -199,9 +199,8 @@ def jobs_take_notice_at_once(story: JobStory) -> Iterator[Breach]:
 
 
 def _is_forgotten(story: JobStory, last: Turn) -> bool:
-    """JOB-28: it may be gone after this turn; with no time to live there is only an Event of its end."""
-    ttl = story.spec.ttl_seconds_after_finished
-    return ttl is not None and (_has_ended(last) or (ttl == 0 and story.end_is_told))
+    """JOB-28: it may be gone after this turn."""
+    return story.spec.ttl_seconds_after_finished is not None and _has_ended(last)
 
 
 def _has_ended(turn: Turn) -> bool:

@@ -174,7 +174,7 @@ class Journal(Observer):
         assert self._kubelet is not None
         try:
             job = self._kubelet.job(key)
-        except KeyError:  # it was over and is forgotten already (JOB-28)
+        except KeyError:  # told late, when it is forgotten already (JOB-28)
             return
         self.note("jobPublished", key, detail=job)
 

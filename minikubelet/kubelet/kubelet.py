@@ -289,6 +289,8 @@ class Kubelet:
 
     def remove_job(self, key: str) -> None:
         """Forget a finished Job, whose pods have been removed (JOB-28)."""
+        if self._jobs[key].record.spec.ttl_seconds_after_finished == 0:
+            self._tell_of_job(key)  # it ended just now, and nobody has seen that
         worker = self._jobs.pop(key)
         if key not in self._job_owners:
             self.removed_jobs.append(worker.published(self.epoch))
@@ -375,13 +377,16 @@ class Kubelet:
                 self.remove_pod(worker.key)
                 self.add_pod(self._successors.pop(worker.key))
         elif worker is self._jobs.get(worker.key):
+            self._tell_of_job(worker.key)
             cron_job = self._cron_jobs.get(self._job_owners.get(worker.key, ""))
             if cron_job is not None:
                 cron_job.child_changed(worker.key)
                 self._mark(cron_job)
                 self._forget_if_over(worker.key)
-            for observer in self.observers:
-                observer.job_changed(worker.key)
+
+    def _tell_of_job(self, key: str) -> None:
+        for observer in self.observers:
+            observer.job_changed(key)
 
     def _mark(self, worker: "Worker") -> None:
         self._dirty[worker] = None

@@ -13,7 +13,7 @@ from minikubelet.api.defaults import with_defaults
 from minikubelet.api.job import Job, JobSpec
 from minikubelet.api.meta import ObjectMeta
 from minikubelet.api.pod import Pod, PodTemplateSpec
-from minikubelet.kubelet.kubelet import Kubelet, PodEnded
+from minikubelet.kubelet.kubelet import Kubelet, Observer, PodEnded
 from minikubelet.lifecycle.settings import LifecycleSettings
 from minikubelet.runtime.simulated import Script, SimulatedRuntime
 from simulation import PROBE, container, pod, sidecar
@@ -142,6 +142,27 @@ def test_JOB_28_ttl_removes_the_job_but_not_its_outcome():
         assert removed.status is not None and removed.status.failed == 1
 
     play({"main": [Script(lasts=1, exit_code=1)]}, story)
+
+
+def test_JOB_28_observers_see_the_end_of_a_job_that_does_not_outlive_it():
+    """Its last status is there to look at, even if the Job goes in the moment that it ends."""
+
+    class Told(Observer):
+        def job_changed(self, key: str) -> None:
+            status = kubelets[0].job(key).status
+            conditions.append([one.type for one in status.conditions] if status else [])
+
+    kubelets: list[Kubelet] = []
+    conditions: list[list[str]] = []
+
+    async def story(kubelet: Kubelet) -> None:
+        kubelets.append(kubelet)
+        kubelet.observers.append(Told())
+        kubelet.add_job(job(pod(restart_policy="Never"), ttl_seconds_after_finished=0))
+        await kubelet.wait_until(lambda: not kubelet.jobs())
+
+    play({"main": [Script(lasts=1)]}, story)
+    assert "Complete" in conditions[-1]
 
 
 def test_settings_reach_pods_and_jobs():
