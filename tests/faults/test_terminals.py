@@ -1,11 +1,14 @@
 """Whoever reads us goes away, is slow, or stops us: what people expect of a foreground tool."""
 
+import fcntl
 import os
 import pty
 import select
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +19,7 @@ import trio.testing
 from foreground import LIMIT, Run, container, logged, pod, run, run_to_end
 
 from minikubelet.api.pod import Container, ExecAction, Probe
+from minikubelet.cli.screen import Block
 from minikubelet.runtime.handlers import LATE_SECONDS, perform_probe
 from minikubelet.runtime.process import CommandResult
 
@@ -266,3 +270,24 @@ def test_what_containers_do_while_we_are_stopped_is_seen_afterwards(tmp_path: Pa
     assert code == 1
     assert "web/main | while stopped" in out
     assert "web/main ! Exited: code 3" in out
+
+
+def test_a_terminal_that_is_resized_is_drawn_on_as_it_is() -> None:
+    """Its size is asked for with each drawing; lines that have become too long for it are wiped whole."""
+    master, terminal = pty.openpty()
+    try:
+        block = Block(terminal, color=False)
+        sizes, frames = [], []
+        for rows, columns in ((24, 100), (60, 40)):
+            fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+            sizes.append(block.size)
+            block.lines = ("x" * block.size[0],)
+            frames.append(block.frame(b""))
+    finally:
+        os.close(master)
+        os.close(terminal)
+
+    assert sizes == [(99, 8), (39, 20)]
+    assert b"x" * 99 in frames[0]
+    assert b"\r\x1b[2A\x1b[J" in frames[1]  # the 99 take three lines by now
+    assert b"x" * 39 in frames[1]
