@@ -94,7 +94,7 @@ def test_an_exception_is_a_finding_named_for_where_it_was_raised(monkeypatch):
 
     (violation,) = examine(lambda: WORLD).violations
 
-    assert violation.invariant == "crash-in-engines.run_on_heap"
+    assert violation.invariant == "crash-in-engines.live_on_heap"
     assert violation.message == "LookupError: nobody there"
 
 

@@ -214,7 +214,8 @@ class Doomed:
         for name in LEVELS[self.level]:
             self.wait(lambda name=name: not self.alive(name), f"{name} is gone")
         self.wait(lambda: not list(self.runs.iterdir()), "the run directory is gone")
-        assert not list(Path("/sys/fs/cgroup").glob(f"**/{self.run.name}*"))
+        directories = (place for place, _, _ in os.walk("/sys/fs/cgroup"))
+        assert not [place for place in directories if self.run.name in place]
 
     def close(self) -> None:
         assert self.process.stdout is not None
