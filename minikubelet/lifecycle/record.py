@@ -56,7 +56,6 @@ RESTARTING_ALL = "RestartingAllContainers"  # RESTART-17
 
 @frozen
 class HookRun:
-    began_at: float
     ended_at: float | None = None
     error: str | None = None
 
@@ -84,7 +83,6 @@ class Stopping:
     """A run's way down (TERM-1)."""
 
     cause: StopCause
-    began_at: float
     deadline: float
     "When preStop and waiting for its turn have to be over (SIDE-30)."
     signalled_at: float | None = None
@@ -225,7 +223,6 @@ class Ending:
     """The pod is terminating (CORE-2). `deadline` may only come closer (TERM-4)."""
 
     cause: EndCause
-    began_at: float
     deadline: float
     reason: str | None = None
     message: str | None = None
@@ -356,7 +353,7 @@ def observe(record: PodRecord, what: Fact | Action, now: float) -> PodRecord:
         case ReadinessGateSet(condition_type, status):
             return evolve(record, readiness_gates={**record.readiness_gates, condition_type: status})
         case EndPod(cause, grace, reason, message, trigger):
-            ending = Ending(cause, now, now + grace, reason, message, trigger)
+            ending = Ending(cause, now + grace, reason, message, trigger)
             return evolve(record, ending=ending)
         case RestartPod():
             return _restarted_in_place(record, now)
@@ -458,7 +455,7 @@ def _with_hook(run: ContainerRun, kind: HookKind, hook: HookRun) -> ContainerRun
 
 
 def _hook_asked(run: ContainerRun, action: RunHook, now: float) -> ContainerRun:
-    return _with_hook(run, action.hook, HookRun(now))
+    return _with_hook(run, action.hook, HookRun())
 
 
 def _hook_finished(run: ContainerRun, fact: HookFinished, now: float) -> ContainerRun:
@@ -502,7 +499,7 @@ def _probe_answered(run: ContainerRun, fact: ProbeAnswered, now: float) -> Conta
 
 
 def _stop_asked(run: ContainerRun, action: StopContainer, now: float) -> ContainerRun:
-    return evolve(run, stopping=Stopping(action.cause, now, now + action.grace))
+    return evolve(run, stopping=Stopping(action.cause, now + action.grace))
 
 
 def _signalled(run: ContainerRun, action: SignalContainer, now: float) -> ContainerRun:
