@@ -95,22 +95,20 @@ Seconds may have a unit: 90, 1.5s, 500ms, 2m, 1h.
 """
 
 
-class _Parser(argparse.ArgumentParser):
-    """One that costs what is used of it: a command gets its arguments when it is the one that is given."""
+class _Command:
+    """A command's parser before it is known whether that is the one that is given; only then it is made."""
 
-    def __init__(
-        self,
-        *args: Any,
-        arguments: Callable[[argparse.ArgumentParser], None] = lambda parser: None,
-        **settings: Any,
-    ) -> None:
-        super().__init__(*args, **settings)
+    def __init__(self, *, arguments: Callable[[argparse.ArgumentParser], None], **settings: Any) -> None:
         self._add_arguments = arguments
+        self._settings = settings
 
     def parse_known_args(self, *args: Any, **settings: Any) -> Any:
-        self._add_arguments(self)
-        return super().parse_known_args(*args, **settings)
+        parser = _Parser(**self._settings)
+        self._add_arguments(parser)
+        return parser.parse_known_args(*args, **settings)
 
+
+class _Parser(argparse.ArgumentParser):
     def print_help(self, file: Any = None) -> None:
         """Where it cannot be written, that is told: argparse itself would say nothing."""
         (file or sys.stdout).write(self.format_help())
@@ -141,7 +139,8 @@ def parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     top.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
-    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    lazily: Any = _Command
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=lazily)
     _add_run(commands)
     _add_test(commands)
     _add_validate(commands)
@@ -151,7 +150,7 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _add_run(commands: "argparse._SubParsersAction[_Parser]") -> None:
+def _add_run(commands: "argparse._SubParsersAction[Any]") -> None:
     commands.add_parser(
         "run",
         help="run manifests in the foreground",
@@ -267,7 +266,7 @@ exit code:
 """
 
 
-def _add_test(commands: "argparse._SubParsersAction[_Parser]") -> None:
+def _add_test(commands: "argparse._SubParsersAction[Any]") -> None:
     commands.add_parser(
         "test",
         help="run manifests and check assertions about how that went",
@@ -313,7 +312,7 @@ def _test_arguments(test: argparse.ArgumentParser) -> None:
     test.set_defaults(output="text", timestamps=False, dry_run=False)
 
 
-def _add_validate(commands: "argparse._SubParsersAction[_Parser]") -> None:
+def _add_validate(commands: "argparse._SubParsersAction[Any]") -> None:
     commands.add_parser(
         "validate",
         help="check manifests",
@@ -331,7 +330,7 @@ def _validate_arguments(validate: argparse.ArgumentParser) -> None:
     validate.add_argument("--no-color", action="store_true", help="no colours")
 
 
-def _add_explain(commands: "argparse._SubParsersAction[_Parser]") -> None:
+def _add_explain(commands: "argparse._SubParsersAction[Any]") -> None:
     commands.add_parser(
         "explain",
         help="tell what will happen, why, and what to watch out for",
@@ -366,7 +365,7 @@ exit code:
 """
 
 
-def _add_fuzz(commands: "argparse._SubParsersAction[_Parser]") -> None:
+def _add_fuzz(commands: "argparse._SubParsersAction[Any]") -> None:
     commands.add_parser(
         "fuzz",
         help="search for a life of a pod that breaks an invariant",
@@ -462,7 +461,7 @@ exit code:
 """
 
 
-def _add_bench(commands: "argparse._SubParsersAction[_Parser]") -> None:
+def _add_bench(commands: "argparse._SubParsersAction[Any]") -> None:
     commands.add_parser(
         "bench",
         help="measure what supervision costs here, beside other supervisors",
