@@ -548,17 +548,17 @@ def stopping(record: PodRecord, **fields: Any) -> PodRecord:
     pre_stop = fields.pop("pre_stop", None)
     runs = {
         name: ContainerRecord(
-            run=ContainerRun(0, 0.0, 0.0, pre_stop=pre_stop, stopping=Stopping("pod", 0.0, 30.0, **fields))
+            run=ContainerRun(0, 0.0, 0.0, pre_stop=pre_stop, stopping=Stopping("pod", 30.0, **fields))
         )
         for name in record.spec.all_containers
     }
-    return attrs.evolve(record, containers=runs, ending=PodEnding("deleted", 0.0, 30.0))
+    return attrs.evolve(record, containers=runs, ending=PodEnding("deleted", 30.0))
 
 
 @pytest.mark.parametrize(
     ("fields", "now", "expected"),
     [
-        ({"pre_stop": HookRun(0.0)}, 18.0, "stopping, 12 s of grace left: main (preStop)"),
+        ({"pre_stop": HookRun()}, 18.0, "stopping, 12 s of grace left: main (preStop)"),
         ({}, 0.5, "stopping, 30 s of grace left: main (waiting for its turn)"),
         ({"signalled_at": 1.0}, 10.0, "stopping, 20 s of grace left: main (SIGTERM sent)"),
         ({"signalled_at": 29.5}, 31.0, "stopping, 1 s of grace left: main (SIGTERM sent)"),
@@ -578,7 +578,7 @@ def test_those_that_the_others_wait_for_are_named_first() -> None:
     """A narrow terminal cuts the end off."""
     pod = make_pod("web", init_containers=(Container("proxy", restart_policy="Always"),))
     record = stopping(new_record(pod, LifecycleSettings(), 0.0), signalled_at=1.0)
-    waiting = ContainerRecord(run=ContainerRun(0, 0.0, 0.0, stopping=Stopping("pod", 0.0, 30.0)))
+    waiting = ContainerRecord(run=ContainerRun(0, 0.0, 0.0, stopping=Stopping("pod", 30.0)))
     record = attrs.evolve(record, containers={**record.containers, "proxy": waiting})
 
     expected = "stopping, 20 s of grace left: main (SIGTERM sent), proxy (waiting for its turn)"
@@ -598,7 +598,7 @@ def test_backoff_3_a_crash_loop_says_when_it_goes_on() -> None:
 
     assert crash_loop_text(record, 104.5) == "main starts again in 16s (exit code 3)"
     assert crash_loop_text(record, 120.0) is None
-    assert crash_loop_text(attrs.evolve(record, ending=PodEnding("deleted", 101.0, 130.0)), 102.0) is None
+    assert crash_loop_text(attrs.evolve(record, ending=PodEnding("deleted", 130.0)), 102.0) is None
 
 
 @pytest.mark.parametrize(
