@@ -611,10 +611,8 @@ class TextScreen(Screen):
             return
         meta = record.pod.metadata
         for container in record.spec.with_readiness_probe:
-            state, earlier = (
-                record.containers[container.name],
-                before and before.containers.get(container.name),
-            )
+            state = record.containers[container.name]
+            earlier = before and before.containers.get(container.name)
             if state is earlier:
                 continue
             is_running = state.run is not None and state.run.is_live and state.run.running_at is not None

@@ -63,7 +63,7 @@ class RunDirectory:
 
 
 def temporary_directory() -> str:
-    """Where `tempfile` would make its files; loading that takes as long as the rest of a start together.
+    """Where `tempfile` would make its files, without loading that, which the first container would wait for.
 
     Raises `FileNotFoundError`.
     """
