@@ -333,12 +333,12 @@ class _Process:
             (self.pid,) = self.channel.answer()
 
     def is_there(self) -> bool:
-        """False when somebody has killed it."""
+        """False when somebody has killed it: its channel may outlive it for a moment, in who made it."""
         try:
             self.wait()
+            return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
         except OSError:
             return False
-        return self.channel.is_open()
 
     # -------------------------------------------------------------- as a holder
 
@@ -451,14 +451,6 @@ class _Channel:
         if not ok:
             raise OSError(*values)
         return values, fd
-
-    def is_open(self) -> bool:
-        try:
-            return bool(self._end.recv(1, _socket.MSG_PEEK | _socket.MSG_DONTWAIT))
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
 
     def send(self, request: tuple[Any, ...], fds: Sequence[int] = ()) -> None:
         body = marshal.dumps(request)

@@ -454,6 +454,23 @@ def test_what_was_made_in_advance_may_be_gone(directory: Path) -> None:
 
 
 @as_every_user
+def test_what_was_made_in_advance_may_be_gone_while_its_channel_is_not(directory: Path) -> None:
+    """Whoever made it has a copy of that for a moment."""
+    with sandbox(OURS) as (box,):
+        spare = box._first._spare
+        assert spare is not None and spare.is_there()
+        spare.channel.close()
+        ours, theirs = socket.socketpair()
+        spare.channel = sandbox_module._Channel(ours)
+        os.kill(spare.pid, signal.SIGKILL)
+        os.waitid(os.P_PID, spare.pid, os.WEXITED | os.WNOWAIT)
+
+        assert not spare.is_there()
+        assert shell(box, "echo $$") == "1"
+        theirs.close()
+
+
+@as_every_user
 def test_what_was_made_in_advance_takes_one_order(directory: Path) -> None:
     """Whichever pod it comes from; what one container was told is nothing to the next."""
     with sandbox(OURS, SandboxSpec("db", own_ipc=False)) as boxes:

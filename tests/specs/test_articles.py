@@ -41,10 +41,9 @@ def test_the_first_article_s_pod_and_job_complete(run_spec: RunSpec) -> None:
     assert job["status"]["succeeded"] == 1
     assert re.search(r"^sidecar-job-\w{5} +0/2 +Completed +0 ", run.output, re.MULTILINE), run.output
     assert re.search(r"^sidecar-job +Complete +1/1 ", run.output, re.MULTILINE), run.output
+    # Which of them writes first is the kernel's affair: the main waits for the other's start, not its word.
     lines = [line.text for line in run.logs()]
-    assert (
-        lines.index("shipping logs...") < lines.index("task done") < len(lines) - 1
-    )  # logs on while it runs
+    assert lines.index("task done") < len(lines) - 1  # the other logs on while it runs
     assert run.log_text("log-shipper").count("shipping logs...") >= 3  # at 0, 2 and 4 of five seconds
 
 
