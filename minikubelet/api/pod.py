@@ -118,12 +118,22 @@ class SecretKeySelector:
 
 
 @frozen
+class FileKeySelector:
+    """KEP-3721."""
+
+    volume_name: str
+    path: str
+    key: str
+    optional: bool | None = None
+
+
+@frozen
 class EnvVarSource:
     field_ref: ObjectFieldSelector | None = None
     resource_field_ref: ResourceFieldSelector | None = None
     config_map_key_ref: ConfigMapKeySelector | None = None
     secret_key_ref: SecretKeySelector | None = None
-    file_key_ref: Json = None
+    file_key_ref: FileKeySelector | None = None
 
 
 @frozen

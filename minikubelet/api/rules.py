@@ -38,6 +38,10 @@ def duplicate(value: object) -> str:
     return f"Duplicate value: {quoted(value)}"
 
 
+def not_found(value: object) -> str:
+    return f"Not found: {quoted(value)}"
+
+
 # ------------------------------------------------------------------ names
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")

@@ -133,8 +133,7 @@ EnvVar
   honoured   name value valueFrom
 
 EnvVarSource
-  honoured   fieldRef resourceFieldRef configMapKeyRef secretKeyRef
-  refused    fileKeyRef: {_ALPHA}
+  honoured   fieldRef resourceFieldRef configMapKeyRef secretKeyRef fileKeyRef
 
 ObjectFieldSelector
   honoured   apiVersion fieldPath
@@ -144,6 +143,9 @@ ResourceFieldSelector
 
 ConfigMapKeySelector SecretKeySelector
   honoured   name key optional
+
+FileKeySelector
+  honoured   volumeName path key optional
 
 EnvFromSource
   honoured   prefix configMapRef secretRef

@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from minikubelet.api.check import quoted
 from minikubelet.api.config import ConfigMap, Secret
 from minikubelet.api.meta import ObjectMeta
 from minikubelet.api.pod import (
@@ -48,6 +47,7 @@ from minikubelet.api.rules import (
     forbidden,
     invalid,
     label_value,
+    not_found,
     one_of,
     port_name,
     qualified_name,
@@ -249,7 +249,7 @@ def _validate_container(
     )
     yield from _validate_ports(container.ports, f"{path}.ports")
     for index, variable in enumerate(container.env):
-        yield from _validate_env(variable, path, index)
+        yield from _validate_env(variable, path, index, spec)
     for index, source in enumerate(container.env_from):
         yield from _validate_env_from(source, f"{path}.envFrom[{index}]")
     mount_paths: set[str] = set()
@@ -367,7 +367,7 @@ def _port(value: IntOrString) -> str | None:
 # ------------------------------------------------------------------ environment
 
 
-_ENV_SOURCES = ("field_ref", "resource_field_ref", "config_map_key_ref", "secret_key_ref")
+_ENV_SOURCES = ("field_ref", "resource_field_ref", "config_map_key_ref", "secret_key_ref", "file_key_ref")
 _FIELD_PATHS = {
     "metadata.name",
     "metadata.namespace",
@@ -389,7 +389,7 @@ _FILE_FIELD_PATHS = {
 _SUBSCRIPTED = re.compile(r"metadata\.(labels|annotations)\['([^']*)'\]")
 
 
-def _validate_env(variable: EnvVar, container_path: str, index: int) -> Complaints:
+def _validate_env(variable: EnvVar, container_path: str, index: int, spec: PodSpec) -> Complaints:
     """VALID-16."""
     if ENV_NAME.fullmatch(variable.name) and variable.value_from is None:
         return
@@ -425,6 +425,17 @@ def _validate_env(variable: EnvVar, container_path: str, index: int) -> Complain
                 (f"{path}.{field}.name", dns_subdomain(selector.name) if selector.name else required()),
                 (f"{path}.{field}.key", config_key(selector.key) if selector.key else required()),
             )
+    if (file := source.file_key_ref) is not None:
+        path += ".fileKeyRef"
+        named = [volume for volume in spec.volumes if volume.name == file.volume_name]
+        if not named:
+            yield f"{path}.volumeName", not_found(file.volume_name)
+        elif named[0].empty_dir is None:
+            yield (
+                f"{path}.volumeName",
+                invalid(file.volume_name, "referenced volume must be of type emptyDir"),
+            )
+        yield from each((f"{path}.path", relative_path(file.path)), (f"{path}.key", env_name(file.key)))
 
 
 def _camel(name: str) -> str:
@@ -487,7 +498,7 @@ def _validate_mount(mount: VolumeMount, path: str, volumes: Collection[str], pat
     if not mount.name:
         yield f"{path}.name", required()
     elif mount.name not in volumes:
-        yield f"{path}.name", f"Not found: {quoted(mount.name)}"
+        yield f"{path}.name", not_found(mount.name)
     if not mount.mount_path:
         yield f"{path}.mountPath", required()
     elif mount.mount_path in paths:

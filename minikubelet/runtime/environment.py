@@ -9,7 +9,7 @@ the kubelet, which does not know the others.
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from minikubelet.api.config import ConfigMap, Secret
 from minikubelet.api.pod import (
@@ -17,6 +17,7 @@ from minikubelet.api.pod import (
     Container,
     EnvVar,
     EnvVarSource,
+    FileKeySelector,
     IntOrString,
     Pod,
     ResourceFieldSelector,
@@ -26,6 +27,9 @@ from minikubelet.api.quantity import Quantity, parse_quantity
 from minikubelet.api.values import Factory, frozen
 from minikubelet.runtime.base import StartError
 from minikubelet.runtime.images import STANDARD_PATH, Resolution, find_program, host_path, is_mounted
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class ConfigSource(Protocol):
@@ -87,13 +91,16 @@ def container_environment(
     node: NodeInfo,
     host_env: Mapping[str, str],
     service_variables: Mapping[str, str] | None = None,
+    volumes: "Mapping[str, Path] | None" = None,
 ) -> ContainerEnvironment:
     """The environment of one instance: host_env < HOSTNAME < image < Services < envFrom < env (ENV-1).
 
     `host_env` is `basic_environment`, or the host's whole environment for those who ask for it. The
-    directories of the resolution's `path_prefix` come first in whatever PATH results. Raises `StartError`.
+    directories of the resolution's `path_prefix` come first in whatever PATH results. `volumes` are those of
+    the pod, by name. Raises `StartError`.
     """
-    declared = _declared_environment(pod, container, configs, node, service_variables or {})
+    lookup = _Lookup(pod.metadata.namespace, configs, volumes or {})
+    declared = _declared_environment(pod, container, lookup, node, service_variables or {})
     variables = {**host_env, "HOSTNAME": hostname(pod, node), **resolution.env, **declared}
     path = variables.get("PATH", STANDARD_PATH)
     variables["PATH"] = ":".join((*resolution.path_prefix, *([path] if path else [])))
@@ -120,12 +127,11 @@ def hostname(pod: Pod, node: NodeInfo) -> str:
 def _declared_environment(
     pod: Pod,
     container: Container,
-    configs: ConfigSource,
+    lookup: "_Lookup",
     node: NodeInfo,
     service_variables: Mapping[str, str],
 ) -> dict[str, str]:
     """ENV-1..ENV-8: Services, envFrom in order, then env in order; the later one wins."""
-    lookup = _Lookup(pod.metadata.namespace, configs)
     declared = dict(service_variables)
     for source in container.env_from:
         data: Mapping[str, str] | None = None
@@ -164,10 +170,11 @@ def _variable(
 
 @frozen
 class _Lookup:
-    """Finds ConfigMaps and Secrets, with the kubelet's words for what is missing."""
+    """Finds ConfigMaps, Secrets and files, with the kubelet's words for what is missing."""
 
     namespace: str
     configs: ConfigSource
+    volumes: "Mapping[str, Path]"
 
     def config_map(self, name: str, optional: bool | None) -> Mapping[str, str] | None:
         """Its data; binaryData never becomes a variable. None if it is missing and optional."""
@@ -187,6 +194,8 @@ class _Lookup:
 
     def key(self, source: EnvVarSource) -> str | None:
         ref: ConfigMapKeySelector | SecretKeySelector
+        if source.file_key_ref is not None:
+            return self.key_in_file(source.file_key_ref)
         if source.config_map_key_ref is not None:
             ref, kind = source.config_map_key_ref, "ConfigMap"
             data = self.config_map(ref.name, ref.optional)
@@ -201,6 +210,24 @@ class _Lookup:
             return None
         where = f"{kind} {self.namespace}/{ref.name}"
         raise StartError("CreateContainerConfigError", f"couldn't find key {ref.key} in {where}")
+
+    def key_in_file(self, ref: FileKeySelector) -> str | None:
+        """As the kubelet, it takes an empty value for a missing one, and lets only the key be optional: not
+        the file (ENV-16)."""
+        from minikubelet.runtime.env_file import read_variable
+
+        try:
+            value = read_variable(self.volumes[ref.volume_name], ref.path, ref.key)
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            message = f'couldn\'t parse env file "{ref.path}" of volume "{ref.volume_name}": {reason}'
+            raise StartError("CreateContainerConfigError", message) from error
+        if value:
+            return value
+        if ref.optional:
+            return None
+        message = f'environment variable key "{ref.key}" not found in file "{ref.path}"'
+        raise StartError("CreateContainerConfigError", message)
 
 
 # ------------------------------------------------------------------ $(NAME)

@@ -280,7 +280,7 @@ class LocalRuntime:
         services = self._discovery.variables(pod) if self._discovery is not None else {}
         env = self._configured(
             lambda: container_environment(
-                pod, container, resolution, self.configs, self.node, self._host_env, services
+                pod, container, resolution, self.configs, self.node, self._host_env, services, home.volumes
             )
         )
         mounts = self._mounts(pod, container, env, last_words)

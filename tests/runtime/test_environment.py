@@ -19,6 +19,7 @@ from minikubelet.api.pod import (
     EnvFromSource,
     EnvVar,
     EnvVarSource,
+    FileKeySelector,
     ObjectFieldSelector,
     Pod,
     PodSpec,
@@ -260,6 +261,63 @@ def test_env_7_what_is_missing_keeps_the_container_from_starting(source: EnvVarS
     """STATUS-9: no instance comes of it."""
     with pytest.raises(StartError) as caught:
         environment(EnvVar("A", value_from=source))
+
+    assert (caught.value.reason, caught.value.message) == ("CreateContainerConfigError", message)
+    assert not caught.value.recorded
+
+
+def from_file(directory: Path, key: str, *, optional: bool = False, path: str = "vars.env") -> EnvVar:
+    """A variable from a file in the volume `work`, which is this directory."""
+    (directory / "vars.env").write_text("KEY='value'\nEMPTY=''\n")
+    (directory / "bad.env").write_text("KEY=value\n")
+    return EnvVar("A", value_from=EnvVarSource(file_key_ref=FileKeySelector("work", path, key, optional)))
+
+
+def environment_with(variable: EnvVar, directory: Path) -> ContainerEnvironment:
+    container = Container("c", env=(variable, EnvVar("B", "<$(A)>")))
+    pod = pod_of(container)
+    return container_environment(pod, container, SHELL, Configs(), NODE, HOST, volumes={"work": directory})
+
+
+def test_env_16_a_variable_from_a_file(tmp_path: Path) -> None:
+    env = environment_with(from_file(tmp_path, "KEY"), tmp_path)
+
+    assert env.declared == {"A": "value", "B": "<value>"}
+
+
+@pytest.mark.parametrize("key", ["NONE", "EMPTY"])
+def test_env_16_a_key_may_be_optional(tmp_path: Path, key: str) -> None:
+    env = environment_with(from_file(tmp_path, key, optional=True), tmp_path)
+
+    assert env.declared == {"B": "<$(A)>"}
+
+
+@pytest.mark.parametrize(
+    ("path", "key", "optional", "message"),
+    [
+        ("vars.env", "NONE", False, 'environment variable key "NONE" not found in file "vars.env"'),
+        ("vars.env", "EMPTY", False, 'environment variable key "EMPTY" not found in file "vars.env"'),
+        (
+            "no.env",
+            "KEY",
+            True,
+            'couldn\'t parse env file "no.env" of volume "work": No such file or directory',
+        ),
+        (
+            "bad.env",
+            "KEY",
+            True,
+            'couldn\'t parse env file "bad.env" of volume "work": '
+            "line 1: the value must be enclosed in single quotes",
+        ),
+    ],
+)
+def test_env_16_what_is_missing_keeps_the_container_from_starting(
+    tmp_path: Path, path: str, key: str, optional: bool, message: str
+) -> None:
+    """STATUS-9: no instance comes of it."""
+    with pytest.raises(StartError) as caught:
+        environment_with(from_file(tmp_path, key, optional=optional, path=path), tmp_path)
 
     assert (caught.value.reason, caught.value.message) == ("CreateContainerConfigError", message)
     assert not caught.value.recorded
