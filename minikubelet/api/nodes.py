@@ -114,14 +114,13 @@ class _Refused(Exception):
 class _Composer:
     def __init__(self, text: str, skipped_lines: int) -> None:
         self.text = text
-        self.parser = _new_parser(text)
         self.skipped_lines = skipped_lines
         self.document_line = skipped_lines
         "0-based line in the whole text where the document being read starts."
 
     def documents(self) -> Iterator[Node]:
         first_line = self.skipped_lines + 1
-        next_event = self.parser.get_event
+        next_event = _new_parser(self.text).get_event
         anchors: dict[str, Node] = {}
         opened: list[SequenceNode | MappingNode] = []
         children: list[list[Node]] = []
