@@ -71,16 +71,18 @@ spec: {containers: [{name: main, image: any, command: [/bin/true]}]}
 
 TO_THE_FIRST_SPAWN = """
 import os, sys
-from minikubelet.cli.main import main
+from minikubelet.cli.main import command
 
 def posix_spawn(path, *arguments, _spawn=os.posix_spawn, **settings):
     if path == "/bin/true":
-        print(*sys.modules, flush=True)
+        print(*sys.modules)
+        print(type(sys.modules["yaml.reader"].Reader.NON_PRINTABLE).__name__, flush=True)
         os.kill(os.getpid(), 9)
     return _spawn(path, *arguments, **settings)
 
 os.posix_spawn = posix_spawn
-main(["run", "-"])
+sys.argv[1:] = ["run", "-"]
+command()
 """
 
 NOT_BEFORE_IT_RUNS = """
@@ -94,15 +96,41 @@ NOT_BEFORE_IT_RUNS = """
 
 def test_a_plain_container_runs_before_what_it_has_no_use_for_is_loaded():
     """LOCAL start-up: on the way to the first spawn stands what decides about it and what does it. Who
-    shows it, what other pods ask for, and attrs, whose place `api.values` takes, come after."""
+    shows it, what other pods ask for, and attrs, whose place `api.values` takes, come after; what PyYAML's
+    own reader would look for is not compiled."""
     import subprocess
 
     program = [sys.executable, "-c", TO_THE_FIRST_SPAWN]
     env = {name: value for name, value in os.environ.items() if name != "MINIKUBELET_CHECK"}
     ended = subprocess.run(program, input=PLAIN_POD, env=env, capture_output=True, text=True)
-    loaded = ended.stdout.split()
+    *loaded, printable = ended.stdout.split()
     assert "minikubelet.runtime.spawn" in loaded
     assert not set(NOT_BEFORE_IT_RUNS.split()) & set(loaded)
+    assert printable != "Pattern"
+
+
+WITHOUT_LIBYAML = """
+import sys
+from minikubelet.cli.main import command
+
+sys.modules["yaml._yaml"] = None
+sys.argv[1:] = ["validate", "-"]
+command()
+"""
+
+
+def test_a_pattern_that_was_put_off_finds_what_it_looks_for():
+    """Without libyaml it is PyYAML's own reader that reads."""
+    import subprocess
+
+    program = [sys.executable, "-c", WITHOUT_LIBYAML]
+    fine, unfit = (
+        subprocess.run(program, input=text, capture_output=True, text=True)
+        for text in (PLAIN_POD, "kind: \x01")
+    )
+    assert fine.returncode == 0, fine.stderr
+    assert unfit.returncode == 2
+    assert "1:7: not valid YAML: special characters are not allowed" in unfit.stdout + unfit.stderr
 
 
 QUICK_POD = """

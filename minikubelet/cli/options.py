@@ -540,13 +540,12 @@ def run_options(given: argparse.Namespace) -> RunOptions:
 
 
 LONGEST = 3.2e9  # seconds, a hundred years: clocks and timers can take it
-_SECONDS = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ms|s|m|h)?", re.ASCII)
 _UNITS = {None: 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def seconds(text: str) -> float:
     """`30`, `1.5s`, `500ms`, `2m`, `1h`."""
-    match = _SECONDS.fullmatch(text)
+    match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)(ms|s|m|h)?", text, re.ASCII)
     if match is None:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
     length = float(match[1]) * _UNITS[match[2]]
