@@ -140,16 +140,12 @@ class Lines:
     def _remember(self, pod: str, container: str, attempt: int, lines: bytes) -> None:
         if not self._with_tails:
             return
-        newest, tail = self._tails.get((pod, container), (-1, deque[bytes]()))
-        if attempt > newest:
-            tail = deque(maxlen=TAIL_LINES)
-            self._tails[pod, container] = attempt, tail
-        if attempt >= newest:
-            start = len(lines)
-            for _ in range(TAIL_LINES + 1):
-                start = max(lines.rfind(b"\n", 0, start), 0)
-            last = lines[start:].split(b"\n")[-TAIL_LINES - 1 : -1]
-            tail.extend([line[:TAIL_LINE] for line in last])
+        newest = self._tails.get((pod, container))
+        if newest is None or attempt > newest[0]:
+            newest = self._tails[pod, container] = attempt, deque(maxlen=TAIL_LINES)
+        if attempt == newest[0]:
+            last = lines.rsplit(b"\n", TAIL_LINES + 1)[-TAIL_LINES - 1 : -1]
+            newest[1].extend([line[:TAIL_LINE] for line in last])
 
 
 _SGR = r"\x1b\[[0-9;:]*m"
@@ -701,8 +697,8 @@ class TextScreen(Screen):
         self.writer.write("".join(f"{line}\n" for line in lines).encode(errors="backslashreplace"))
 
     def _label(self, namespace: str, name: str, container: str | None) -> str:
-        parts = (namespace if self._look.namespaces else None, name, container)
-        return "/".join(filter(None, parts))
+        owner = f"{namespace}/{name}" if self._look.namespaces else name
+        return f"{owner}/{container}" if container else owner
 
     def _align(self, pod: Pod, label: str) -> str:
         """On a terminal, padded so that the text behind all labels begins in one column."""

@@ -26,7 +26,6 @@ LINGER = 0.002
 interpreter we wait, and it. Into a pipe a container's output goes twice as fast so, for half of the CPU."""
 
 PENDING_LIMIT = 16 << 20  # bytes
-_PIECE = 1 << 16  # bytes for one write(2)
 _READ_BACK = 1 << 20  # bytes at a time from the temporary file
 
 
@@ -164,7 +163,7 @@ class Writer:
         view = memoryview(data)
         while view:
             try:
-                view = view[os.write(self._fd, view[:_PIECE]) :]
+                view = view[os.write(self._fd, view) :]
             except BlockingIOError:  # somebody else made it non-blocking
                 select.select([], [self._fd], [])
 
