@@ -5,6 +5,7 @@ import socket
 import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from threading import Thread
 
 import attrs
@@ -75,19 +76,28 @@ def _answer_tcp(connection: socket.socket) -> None:
 
 
 def _answer_grpc(connection: socket.socket) -> None:
-    from h2.config import H2Configuration
-    from h2.connection import H2Connection
-    from h2.events import StreamEnded
+    if connection.recv(4096):
+        connection.sendall(_grpc_answer())
+        while connection.recv(4096):
+            pass
 
-    http = H2Connection(H2Configuration(client_side=False))
-    http.initiate_connection()
-    while data := connection.recv(4096):
-        for event in http.receive_data(data):
-            if isinstance(event, StreamEnded):
-                http.send_headers(event.stream_id, [(":status", "200"), ("content-type", "application/grpc")])
-                http.send_data(event.stream_id, b"\0\0\0\0\2\x08\x01")  # a HealthCheckResponse: SERVING
-                http.send_headers(event.stream_id, [("grpc-status", "0")], end_stream=True)
-        connection.sendall(http.data_to_send())
+
+@cache
+def _grpc_answer() -> bytes:
+    from hpack import Encoder
+    from hyperframe.frame import DataFrame, HeadersFrame, SettingsFrame
+
+    encoder = Encoder()
+    headers = encoder.encode([(":status", "200"), ("content-type", "application/grpc")])
+    trailers = encoder.encode([("grpc-status", "0")])
+    frames = (
+        SettingsFrame(),
+        SettingsFrame(flags=["ACK"]),
+        HeadersFrame(1, headers, flags=["END_HEADERS"]),
+        DataFrame(1, b"\0\0\0\0\2\x08\x01"),  # a HealthCheckResponse: SERVING
+        HeadersFrame(1, trailers, flags=["END_HEADERS", "END_STREAM"]),
+    )
+    return b"".join(frame.serialize() for frame in frames)
 
 
 _ANSWERS = {"httpGet": _answer_http, "tcpSocket": _answer_tcp, "grpc": _answer_grpc}

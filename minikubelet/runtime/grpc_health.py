@@ -1,39 +1,52 @@
 """One call of grpc.health.v1.Health/Check over plaintext HTTP/2, which is all a grpc probe needs (PROBE-28).
 
-The h2 library speaks HTTP/2; gRPC on top of it is a few headers, a five-byte frame around each message,
-and a status in the trailers. The two messages of the protocol are encoded and decoded here by hand:
+HTTP/2 is frames (RFC 9113), which hyperframe reads and writes, and headers packed by HPACK (RFC 7541), which
+hpack does; gRPC on top of it is a few headers, a five-byte frame around each message, and a status in the
+trailers. The two messages of the protocol are encoded and decoded here by hand:
 
     HealthCheckRequest  { string service = 1; }         b"" or 0a LEN service
     HealthCheckResponse { ServingStatus status = 1; }   b"" (UNKNOWN) or 08 STATUS
 
 The one idea: whatever the server does ends in a sentence saying what is wrong, in the kubelet's words
-(`pkg/probe/grpc`), or in None. One difference: a refused connection is told at once instead of being
-retried until the time is over.
+(`pkg/probe/grpc`), or in None. A connection carries one stream, and what is said on it first is the same each
+time; so there is no state to keep but how far the answer has come. One difference: a refused connection is
+told at once instead of being retried until the time is over.
 """
 
+import functools
 from http import HTTPStatus
 from urllib.parse import unquote
 
 import attrs
 import trio
-from h2.config import H2Configuration
-from h2.connection import H2Connection
-from h2.errors import ErrorCodes
-from h2.events import (
-    ConnectionTerminated,
-    DataReceived,
-    Event,
-    RemoteSettingsChanged,
-    ResponseReceived,
-    StreamEnded,
-    StreamReset,
-    TrailersReceived,
+from hpack import Decoder, Encoder, HPACKError
+from hyperframe.exceptions import HyperframeError
+from hyperframe.frame import (
+    ContinuationFrame,
+    DataFrame,
+    Frame,
+    GoAwayFrame,
+    HeadersFrame,
+    PingFrame,
+    PushPromiseFrame,
+    RstStreamFrame,
+    SettingsFrame,
 )
-from h2.exceptions import H2Error
-from h2.settings import SettingCodes, Settings
 
 from minikubelet.lifecycle.backoff import go_duration
-from minikubelet.runtime.http_client import Connection, DialError, dial, join_host_port
+from minikubelet.runtime.http_client import MOST_REQUESTS, Connection, DialError, dial, join_host_port
+
+_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+_STREAM = 1
+"The first that a client may open, and our only one."
+
+_FRAME_HEADER_BYTES = 9
+
+_MAX_FRAME_BYTES = 16384
+"SETTINGS_MAX_FRAME_SIZE, as long as nobody sets another."
+
+_GOODBYE = GoAwayFrame().serialize()
 
 _MAX_RECEIVED_BYTES = 128 * 1024
 "Of everything, headers and control frames included."
@@ -48,6 +61,13 @@ _CODES = (
     *("Unimplemented", "Internal", "Unavailable", "DataLoss", "Unauthenticated"),
 )
 "The names of the status codes as grpc-go prints them, by number."
+
+_ERRORS = (
+    *("NO_ERROR", "PROTOCOL_ERROR", "INTERNAL_ERROR", "FLOW_CONTROL_ERROR", "SETTINGS_TIMEOUT"),
+    *("STREAM_CLOSED", "FRAME_SIZE_ERROR", "REFUSED_STREAM", "CANCEL", "COMPRESSION_ERROR", "CONNECT_ERROR"),
+    *("ENHANCE_YOUR_CALM", "INADEQUATE_SECURITY", "HTTP_1_1_REQUIRED"),
+)
+"The names of HTTP/2's own errors, by number (RFC 9113, 7)."
 
 _CODE_OF_HTTP_STATUS = {
     "400": "Internal",
@@ -100,6 +120,31 @@ class _CallError(Exception):
         self.description = description
 
 
+@functools.lru_cache(MOST_REQUESTS)
+def _request(authority: str, service: str, user_agent: str) -> bytes:
+    """All that is to be said before the server speaks."""
+    headers = Encoder().encode(
+        [
+            (":method", "POST"),
+            (":scheme", "http"),
+            (":path", "/grpc.health.v1.Health/Check"),
+            (":authority", authority),
+            ("content-type", "application/grpc"),
+            ("user-agent", user_agent),
+            ("te", "trailers"),
+        ]
+    )
+    message = frame(encode_request(service))
+    pieces = [message[at : at + _MAX_FRAME_BYTES] for at in range(0, len(message), _MAX_FRAME_BYTES)]
+    frames: list[Frame] = [
+        SettingsFrame(settings={SettingsFrame.ENABLE_PUSH: 0}),
+        HeadersFrame(_STREAM, headers, flags=["END_HEADERS"]),
+        *(DataFrame(_STREAM, piece) for piece in pieces),
+    ]
+    frames[-1].flags.add("END_STREAM")
+    return _PREFACE + b"".join(each.serialize() for each in frames)
+
+
 @attrs.define
 class _Call:
     is_connected: bool = False
@@ -108,71 +153,101 @@ class _Call:
     headers: dict[str, str] = attrs.Factory(dict)
     "Headers and trailers together: where nothing but a status is to be told, it comes in the headers."
     body: bytearray = attrs.Factory(bytearray)
+    _decoder: Decoder = attrs.Factory(Decoder)
+    _begun: HeadersFrame | None = None
+    "It is continued in the frames that follow, to the exclusion of any others."
 
     async def perform(self, connection: Connection, authority: str, service: str, user_agent: str) -> str:
         """The name of the serving status. Raises `_CallError`."""
-        http = H2Connection(H2Configuration(client_side=True))
-        http.local_settings = Settings(initial_values={SettingCodes.ENABLE_PUSH: 0})
+        pending = b""
         received = 0
         try:
-            http.initiate_connection()
-            stream_id = http.get_next_available_stream_id()
-            headers = [
-                (":method", "POST"),
-                (":scheme", "http"),
-                (":path", "/grpc.health.v1.Health/Check"),
-                (":authority", authority),
-                ("content-type", "application/grpc"),
-                ("user-agent", user_agent),
-                ("te", "trailers"),
-            ]
-            http.send_headers(stream_id, headers)
-            http.send_data(stream_id, frame(encode_request(service)), end_stream=True)
-            await connection.send_all(http.data_to_send())
+            await connection.send_all(_request(authority, service, user_agent))
             while not self.is_complete:
                 data = await connection.receive_some()
                 received += len(data)
                 if not data:
                     raise _CallError("Unavailable", "error reading from server: EOF")
-                if connection.first_bytes == b"HTTP/":  # to h2, that is the start of a very long frame
+                if connection.first_bytes == b"HTTP/":  # the start of a very long frame, if of any
                     raise _CallError("Unavailable", "error reading server preface: got an HTTP/1.1 response")
                 if received > _MAX_RECEIVED_BYTES:
                     raise _CallError("ResourceExhausted", f"received more than {_MAX_RECEIVED_BYTES} bytes")
-                for event in http.receive_data(data):
-                    self._observe(event)
-                if self.is_complete:
-                    http.close_connection()
-                await connection.send_all(http.data_to_send())
-        except H2Error as error:
-            raise _CallError("Unavailable", f"connection error: {str(error)[:200]}") from error
+                pending, replies = self._read(pending + data)
+                await connection.send_all(replies + _GOODBYE if self.is_complete else replies)
+        except (HyperframeError, HPACKError) as error:
+            raise _protocol_error(str(error)[:200]) from error
         except OSError as error:
             if not self.is_complete:  # else it only did not wait for our goodbye
                 raise _CallError("Unavailable", f"error reading from server: {error.strerror}") from error
         self._raise_for_status()
         return decode_response(unframe(bytes(self.body)))
 
-    def _observe(self, event: Event) -> None:
-        if isinstance(event, RemoteSettingsChanged):
-            self.is_connected = True
-        elif isinstance(event, ResponseReceived | TrailersReceived):
+    def _read(self, data: bytes) -> tuple[bytes, bytes]:
+        """Take in whole frames until the answer is complete; what is left of `data`, and what to reply."""
+        replies = b""
+        view = memoryview(data)
+        while len(view) >= _FRAME_HEADER_BYTES and not self.is_complete:
+            received, length = Frame.parse_frame_header(view[:_FRAME_HEADER_BYTES])
+            end = _FRAME_HEADER_BYTES + length
+            if length > _MAX_FRAME_BYTES:
+                raise _protocol_error(f"a frame of {length} bytes")
+            if len(view) < end:
+                break
+            received.parse_body(view[_FRAME_HEADER_BYTES:end])
+            view = view[end:]
+            replies += self._observe(received)
+        return bytes(view), replies
+
+    def _observe(self, received: Frame) -> bytes:
+        """Take in a frame; what to reply to it."""
+        if not self.is_connected and not isinstance(received, SettingsFrame):
+            raise _protocol_error("the server did not begin with its settings")
+        if self._begun is not None and not isinstance(received, ContinuationFrame):
+            raise _protocol_error("headers broke off")
+        match received:
+            case SettingsFrame():
+                self.is_connected = True
+                if "ACK" not in received.flags:
+                    return SettingsFrame(flags=["ACK"]).serialize()
+            case PingFrame():
+                if "ACK" not in received.flags:
+                    return PingFrame(flags=["ACK"], opaque_data=received.opaque_data).serialize()
+            case GoAwayFrame():
+                if received.error_code or received.last_stream_id < _STREAM:  # else it finishes what it has
+                    code = _error_name(received.error_code)
+                    raise _CallError(
+                        "Unavailable", f"error reading from server: received goaway, code: {code}"
+                    )
+            case HeadersFrame() | DataFrame() | RstStreamFrame() | ContinuationFrame() | PushPromiseFrame():
+                if received.stream_id != _STREAM:
+                    raise _protocol_error(f"stream {received.stream_id} was never opened")
+                self._observe_answer(received)
+        return b""
+
+    def _observe_answer(self, received: Frame) -> None:
+        match received:
+            case HeadersFrame():
+                self._begun = received
+            case ContinuationFrame() if self._begun is not None:
+                self._begun.data += received.data
+            case DataFrame() if self.headers:
+                self.body += received.data
+                if len(self.body) > _MAX_MESSAGE_BYTES:
+                    reason = f"grpc: received message larger than max {_MAX_MESSAGE_BYTES}"
+                    raise _CallError("ResourceExhausted", reason)
+                self.is_complete = "END_STREAM" in received.flags
+            case RstStreamFrame():
+                name = _error_name(received.error_code)
+                raise _CallError("Internal", f"stream terminated by RST_STREAM with error code: {name}")
+            case _:
+                raise _protocol_error(f"a {type(received).__name__} that nobody waits for")
+        if self._begun is not None and "END_HEADERS" in received.flags:
             self.headers |= {
                 name.decode("ascii", "replace"): value.decode("utf-8", "replace")
-                for name, value in event.headers or ()
+                for name, value in self._decoder.decode(self._begun.data, raw=True)
             }
-        elif isinstance(event, DataReceived):
-            self.body += event.data or b""
-            if len(self.body) > _MAX_MESSAGE_BYTES:
-                raise _CallError(
-                    "ResourceExhausted", f"grpc: received message larger than max {_MAX_MESSAGE_BYTES}"
-                )
-        elif isinstance(event, StreamEnded):
-            self.is_complete = True
-        elif isinstance(event, StreamReset):
-            reason = f"stream terminated by RST_STREAM with error code: {_error_name(event.error_code)}"
-            raise _CallError("Internal", reason)
-        elif isinstance(event, ConnectionTerminated) and not self.is_complete:
-            name = _error_name(event.error_code)
-            raise _CallError("Unavailable", f"error reading from server: received goaway, code: {name}")
+            self.is_complete = "END_STREAM" in self._begun.flags
+            self._begun = None
 
     def _raise_for_status(self) -> None:
         grpc_status = self.headers.get("grpc-status")
@@ -196,8 +271,12 @@ class _Call:
         return _CallError(_CODE_OF_HTTP_STATUS.get(status, "Unknown"), reason)
 
 
-def _error_name(code: int | None) -> str:
-    return code.name if isinstance(code, ErrorCodes) else str(code)
+def _protocol_error(reason: str) -> _CallError:
+    return _CallError("Unavailable", f"connection error: {reason}")
+
+
+def _error_name(code: int) -> str:
+    return _ERRORS[code] if code < len(_ERRORS) else str(code)
 
 
 # ------------------------------------------------------------------ messages

@@ -11,6 +11,17 @@ import trio
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import RequestReceived, StreamEnded
+from hpack import Encoder
+from hyperframe.frame import (
+    ContinuationFrame,
+    DataFrame,
+    Frame,
+    GoAwayFrame,
+    HeadersFrame,
+    PingFrame,
+    PushPromiseFrame,
+    SettingsFrame,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from loopback import Answers, Endless, Silent, closes_its_sockets, free_port, ok, open_sockets, run, serving
@@ -263,7 +274,8 @@ def test_PROBE_28_every_other_ending_is_a_failure_with_a_reason(server: HandMade
         (Answers(ok()), "error reading server preface: got an HTTP/1.1 response"),
         (Answers(b""), "error reading from server: EOF"),
         (Endless(b"", b"\0\0\1\0\0\0\0\0\0x"), "connection error: "),
-        (Endless(b"", b"SSH-2.0-OpenSSH_9.2\r\n"), "received more than 131072 bytes"),
+        (Endless(b"", b"SSH-2.0-OpenSSH_9.2\r\n"), "connection error: a frame of 5460808 bytes"),
+        (Endless(b"", b"\0\0\x08\6\0\0\0\0\0" + b"x" * 8), "did not begin with its settings"),
     ],
 )
 def test_PROBE_28_a_server_of_another_protocol_is_not_connected_to(server: Any, problem: str):
@@ -335,6 +347,91 @@ def test_PROBE_28_any_bytes_at_all_end_in_an_answer(answer: bytes):
         await stream.send_all(b"\0\0\0\4\0\0\0\0\0" + answer)
 
     assert problem_from(respond) is not None
+
+
+SETTINGS = SettingsFrame().serialize()
+PACKED = Encoder().encode([(":status", "200"), ("content-type", "application/grpc"), ("grpc-status", "0")])
+ANSWER = DataFrame(1, frame(HEALTHY), flags=["END_STREAM"]).serialize()
+
+
+def says(*said: bytes | Frame) -> Silent:
+    """A server that begins with its settings, whatever it is asked."""
+    pieces = (piece.serialize() if isinstance(piece, Frame) else piece for piece in said)
+    return Silent(SETTINGS + b"".join(pieces))
+
+
+def test_PROBE_28_headers_may_be_padded_and_continued():
+    """RFC 9113, 6.2 and 6.10."""
+    begun = HeadersFrame(1, PACKED[:3], pad_length=7, flags=["PADDED"])
+    continued = (
+        ContinuationFrame(1, PACKED[3:5]),
+        ContinuationFrame(1, PACKED[5:], flags=["END_HEADERS"]),
+    )
+
+    assert problem_from(says(begun, *continued, ANSWER)) is None
+
+
+def test_PROBE_28_a_server_that_shuts_down_still_answers_what_it_has_taken():
+    """GOAWAY without an error and with a later stream than ours, as a draining server says it."""
+    headers = HeadersFrame(1, PACKED, flags=["END_HEADERS"])
+
+    assert problem_from(says(GoAwayFrame(last_stream_id=2**31 - 1), headers, ANSWER)) is None
+
+
+def test_PROBE_28_a_server_that_shuts_down_without_us_is_a_failure():
+    """GOAWAY with an earlier stream than ours."""
+    problem = problem_from(says(GoAwayFrame(last_stream_id=0)))
+
+    assert problem == _RPC + "Unavailable desc = error reading from server: received goaway, code: NO_ERROR"
+
+
+def test_PROBE_28_an_answer_may_come_byte_by_byte():
+    """The frames are put together again."""
+    said = SETTINGS + HeadersFrame(1, PACKED, flags=["END_HEADERS"]).serialize() + ANSWER
+
+    async def respond(stream: trio.SocketStream) -> None:
+        for byte in said:
+            await stream.send_all(bytes((byte,)))
+            await trio.sleep(0)
+        await stream.receive_some()
+
+    assert problem_from(respond) is None
+
+
+def test_PROBE_28_settings_and_pings_are_answered():
+    """With the payload that came (RFC 9113, 6.7)."""
+    heard = bytearray()
+    pong = PingFrame(opaque_data=b"12345678", flags=["ACK"]).serialize()
+
+    async def respond(stream: trio.SocketStream) -> None:
+        await stream.send_all(SETTINGS + PingFrame(opaque_data=b"12345678").serialize())
+        while pong not in heard and (data := await stream.receive_some()):
+            heard.extend(data)
+        await stream.send_all(HeadersFrame(1, PACKED, flags=["END_HEADERS"]).serialize() + ANSWER)
+        await stream.receive_some()
+
+    assert problem_from(respond) is None
+    assert SettingsFrame(flags=["ACK"]).serialize() in heard
+
+
+@pytest.mark.parametrize(
+    ("said", "problem"),
+    [
+        (says(HeadersFrame(3, PACKED, flags=["END_HEADERS"])), "stream 3 was never opened"),
+        (says(DataFrame(1, frame(HEALTHY))), "a DataFrame that nobody waits for"),
+        (says(ContinuationFrame(1, PACKED)), "a ContinuationFrame that nobody waits for"),
+        (says(PushPromiseFrame(1, 2, PACKED)), "a PushPromiseFrame that nobody waits for"),
+        (says(HeadersFrame(1, PACKED[:3]), PingFrame()), "headers broke off"),
+        (says(HeadersFrame(1, b"\xff" * 9, flags=["END_HEADERS"])), ""),
+        (says(b"\0\0\0\x06\0\0\0\0\0"), ""),
+    ],
+)
+def test_PROBE_28_what_HTTP_2_forbids_ends_the_call(said: Silent, problem: str):
+    """Each of them is an error of the connection (RFC 9113, 5.4.1)."""
+    answer = problem_from(said)
+
+    assert answer is not None
+    assert answer.startswith(_RPC + "Unavailable desc = connection error: " + problem)
 
 
 @closes_its_sockets

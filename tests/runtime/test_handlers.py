@@ -89,7 +89,7 @@ def test_the_module_is_imported_without_trio_and_protocols():
     """It may be imported before the first container is started."""
     code = (
         "import sys, minikubelet.runtime.handlers;"
-        "print([m for m in ('trio', 'h11', 'h2', 'ssl', 'asyncio') if m in sys.modules])"
+        "print([m for m in ('trio', 'h11', 'hyperframe', 'hpack', 'ssl', 'asyncio') if m in sys.modules])"
     )
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
 
