@@ -130,19 +130,27 @@ def test_a_timeout_fails_the_test(suite: Callable[[str], pytest.RunResult]) -> N
         import pytest
         from minikubelet.pytest_plugin import PodTimeout
 
+        def once_it_is_up(pod):
+            for seconds in (0.5, 4, 16):
+                try:
+                    pod("stays.yaml", timeout=seconds)
+                except PodTimeout as timeout:
+                    if "ready" in timeout.result.log("main"):
+                        raise
+
         def test_fails(pod):
-            pod("stays.yaml", timeout=0.5)
+            once_it_is_up(pod)
 
         def test_looks(pod):
             with pytest.raises(PodTimeout) as caught:
-                pod("stays.yaml", timeout=0.5)
+                once_it_is_up(pod)
             assert caught.value.result.exit_code == 124
             caught.value.result.assert_that("main signalled")
         """
     )
 
     result.assert_outcomes(passed=1, failed=1)
-    result.stdout.fnmatch_lines(["*PodTimeout: not over after 0.5 s*", "*web/main | ready*"])
+    result.stdout.fnmatch_lines(["*PodTimeout: not over after * s*", "*web/main | ready*"])
 
 
 def test_what_cannot_be_run_is_raised(suite: Callable[[str], pytest.RunResult]) -> None:

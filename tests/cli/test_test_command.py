@@ -51,6 +51,12 @@ def run(folder: Path, text: str, *arguments: str) -> tuple[int, str, str]:
     return process.returncode, process.stdout, process.stderr
 
 
+def until_up(folder: Path, proxy: str = PROXY) -> dict[str, str]:
+    """Scripts of a main container that waits for its sidecar's first word, and of that."""
+    main = f"echo accepting films; until [ -e {folder}/up ]; do sleep 0.02; done"
+    return {"main": main, "proxy": proxy.replace("echo up;", f"echo up; touch {folder}/up;")}
+
+
 def asserted(*assertions: str) -> list[str]:
     return [word for assertion in assertions for word in ("--assert", assertion)]
 
@@ -72,7 +78,7 @@ def test_what_holds_is_ok(tmp_path: Path) -> None:
         'proxy logged "up"',
         "event BackOff never happened",
     )
-    code, out, err = run(tmp_path, manifest(), *asserted(*assertions))
+    code, out, err = run(tmp_path, manifest(**until_up(tmp_path)), *asserted(*assertions))
 
     expected = "".join(f"ok      {one}\n" for one in assertions)
     assert (code, out, err) == (0, f"{expected}\n10 assertions, none failed\n", "")
@@ -103,7 +109,7 @@ def test_a_kill_that_was_needed_is_seen(tmp_path: Path) -> None:
     """TERM-2: two seconds after a signal that was ignored."""
     code, out, _ = run(
         tmp_path,
-        manifest(proxy=STUBBORN, terminationGracePeriodSeconds=1),
+        manifest(**until_up(tmp_path, STUBBORN), terminationGracePeriodSeconds=1),
         *asserted("no SIGKILL", "proxy killed at least 1900ms after proxy signalled"),
     )
 

@@ -29,13 +29,13 @@ def test_LOCAL_3_a_program_that_is_deleted_between_two_attempts(tmp_path: Path, 
     """Its first run exits by itself; the next one is a start error, in the words of execve(2)."""
     path = program(tmp_path / "suicidal", b'#!/bin/sh\necho first\nrm "$0"\nexit 3\n')
     main = {"name": "main", "image": "busybox", "command": [path]}
-    code, out, _ = run_to_end(
-        tmp_path, pod(main, policy="OnFailure"), "--timeout", "4", "--isolation", isolation
-    )
+    with run(tmp_path, pod(main, policy="OnFailure"), "--isolation", isolation) as under_way:
+        under_way.wait_for("web/main ! Exited: code 3")
+        under_way.wait_for(f'web/main ! Failed: Error: exec: "{path}": No such file or directory')
+        under_way.process.send_signal(signal.SIGTERM)
+        code, _, _ = under_way.end()
 
-    assert code == 124
-    assert "web/main ! Exited: code 3" in out
-    assert f'web/main ! Failed: Error: exec: "{path}": No such file or directory' in out
+    assert code == 128 + signal.SIGTERM
 
 
 def test_LOCAL_3_a_program_for_another_machine(tmp_path: Path) -> None:
@@ -57,10 +57,12 @@ def test_a_working_directory_that_is_removed_between_two_attempts(tmp_path: Path
     place = tmp_path / "place"
     place.mkdir()
     main = container(f"rmdir {place}; exit 3", workingDir=str(place))
-    code, out, _ = run_to_end(tmp_path, pod(main, policy="OnFailure"), "--timeout", "4")
+    with run(tmp_path, pod(main, policy="OnFailure")) as under_way:
+        under_way.wait_for(f'Failed: Error: chdir to workingDir "{place}": No such file or directory')
+        under_way.process.send_signal(signal.SIGTERM)
+        code, _, _ = under_way.end()
 
-    assert code == 124
-    assert f'Failed: Error: chdir to workingDir "{place}": No such file or directory' in out
+    assert code == 128 + signal.SIGTERM
 
 
 def test_a_process_that_is_dead_before_anybody_looks(tmp_path: Path) -> None:

@@ -213,16 +213,17 @@ def stopped_for(seconds: float, under_way: Run) -> None:
 def test_probes_that_ran_while_we_were_stopped_have_not_failed(tmp_path: Path) -> None:
     """PROBE-21: Ctrl-Z in the middle of an attempt, far beyond its timeout, with a failureThreshold of 1."""
     asked, answer = fifo(tmp_path / "asked"), fifo(tmp_path / "answer")
-    script = f"[ -e {tmp_path}/first ] || {{ touch {tmp_path}/first; echo > {asked}; read line < {answer}; }}"
+    stop = f"touch {tmp_path}/first; kill -STOP $PPID; echo > {asked}; read line < {answer}"
+    script = f"[ -e {tmp_path}/first ] || {{ {stop}; }}"
     again = f"[ -e {tmp_path}/first ] && touch {tmp_path}/ready"
-    probe = {"periodSeconds": 1, "timeoutSeconds": 1, "failureThreshold": 1}
+    probe = {"periodSeconds": 1, "timeoutSeconds": 2, "failureThreshold": 1}
     main = container(
         f"while ! [ -e {tmp_path}/ready ]; do sleep 0.05; done",
         livenessProbe={**probe, "exec": {"command": ["sh", "-c", f"{script}; {again}"]}},
     )
     with run(tmp_path, pod(main)) as under_way:
         asked.read_text()
-        stopped_for(1 + LATE_SECONDS + 0.5, under_way)
+        stopped_for(2 + LATE_SECONDS + 0.5, under_way)
         under_way.process.send_signal(signal.SIGCONT)
         code, out, _ = under_way.end()
 

@@ -1,6 +1,7 @@
 """Servers on loopback, as bad as a test wants them."""
 
 import os
+import random
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -138,12 +139,35 @@ def open_sockets() -> list[str]:
     return sorted(found)
 
 
+_taken = socket.socket()
+_taken.bind(("127.0.0.1", 0))
+
+
 def free_port() -> int:
-    """A port which nobody listens on."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
+    """A port on which nobody listens, nor ever will: it is bound by this process."""
+    port: int = _taken.getsockname()[1]
+    return port
+
+
+_claims: list[socket.socket] = []
+"Whoever holds the name of an abstract socket, unix(7), may use the port of that name."
+
+
+def claim_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
+    """A port to listen on, which neither other tests on this machine nor the kernel give to anybody else."""
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    for port in random.sample(range(lowest - 10_000, lowest), 1000):
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0minikubelet-tests-{port}")
+            with socket.socket(socket.AF_INET, kind) as probe:
+                probe.bind(("127.0.0.1", port))
+        except OSError:
+            claim.close()
+        else:
+            _claims.append(claim)
+            return port
+    raise AssertionError("no port is free")
 
 
 def has_ipv6() -> bool:

@@ -25,7 +25,9 @@ PATIENCE = 20
 SCRIPT = """
 env -i sleep 600 &
 setsid sh -c 'echo $$ >{dir}/daemon; exec sleep 600' &
-echo $! >{dir}/child; echo $$ >{dir}/main; mkfifo {dir}/never; echo up; read x <{dir}/never
+echo $! >{dir}/child; echo $$ >{dir}/main; mkfifo {dir}/never
+until [ -s {dir}/daemon ]; do sleep 0.02; done
+echo up; read x <{dir}/never
 """
 POD = """
 apiVersion: v1
@@ -63,7 +65,7 @@ def wait_until_gone(pid: int) -> None:
 
 def guardian_of(pid: int) -> int:
     for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        if b"guardian.py" in Path(f"/proc/{child}/cmdline").read_bytes():
+        if b"guardian.py" in _command_line(Path("/proc", child)):
             return int(child)
     raise AssertionError("no guardian")
 
@@ -103,7 +105,7 @@ def test_LOCAL_9_a_killed_supervisor_leaves_nothing_behind(tmp_path: Path, mount
     assert supervisor.stdout is not None
     while b"| up" not in (line := supervisor.stdout.readline()):
         assert line, "it never came up"
-    pids = [int((tmp_path / name).read_text()) for name in ("main", "child")]
+    pids = [int((tmp_path / name).read_text()) for name in ("main", "child", "daemon")]
     guardian = guardian_of(supervisor.pid)
     assert all(map(is_alive, pids))
 
@@ -111,7 +113,7 @@ def test_LOCAL_9_a_killed_supervisor_leaves_nothing_behind(tmp_path: Path, mount
     supervisor.wait(PATIENCE)
     supervisor.stdout.close()
 
-    for pid in (*pids, int((tmp_path / "daemon").read_text()), guardian):
+    for pid in (*pids, guardian):
         wait_until_gone(pid)
     assert list(runs.iterdir()) == []
     assert not (tmp_path / "made").exists()
@@ -280,6 +282,7 @@ def test_LOCAL_9_the_next_start_cleans_up_where_the_guardian_was_killed_too(doom
     (doomed.runs / others.name).symlink_to(others)
     (others / "run").write_text("0\n\n")
     doomed.process.send_signal(signal.SIGSTOP)  # or it would replace its guardian
+    os.waitid(os.P_PID, doomed.process.pid, os.WSTOPPED | os.WNOWAIT)
     doomed.kill_guardian()
     doomed.process.kill()
     doomed.process.wait(PATIENCE)

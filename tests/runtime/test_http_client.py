@@ -13,6 +13,7 @@ from loopback import (
     Answers,
     Endless,
     Silent,
+    claim_port,
     closes_its_sockets,
     free_port,
     has_ipv6,
@@ -549,7 +550,7 @@ def test_PROBE_27_a_socket_connected_to_itself_is_a_refused_connection(monkeypat
                 self.bind(address)
             return super().connect_ex(address)
 
-    port = free_port()
+    port = claim_port()
     monkeypatch.setattr(http_client.socket, "socket", Narcissus)
     with pytest.raises(DialError, match="connection refused"):
         run(lambda: dial("127.0.0.1", port))

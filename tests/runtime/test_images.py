@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -13,6 +12,7 @@ import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from loopback import claim_port
 
 from minikubelet.api.errors import FieldError, ManifestError
 from minikubelet.api.pod import (
@@ -471,8 +471,7 @@ def test_postgres_is_found_where_distributions_hide_it(host: Host, monkeypatch: 
 def test_postgres_behaves_like_its_image(require: Callable[[bool, str], None]) -> None:
     """The setup makes the database from the image's variables, and the process becomes the server."""
     resolver = ImageResolver.load(environ=os.environ)
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
+    port = str(claim_port())
     found = attrs.evolve(resolver, stub_missing=True).resolve(container("postgres:16", args=("-p", port)))
     require(not found.is_stub and images.find_program("psql", resolver.path) is not None, "PostgreSQL")
 

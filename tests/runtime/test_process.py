@@ -14,6 +14,7 @@ from pathlib import Path
 import attrs
 import pytest
 import trio
+from trio.testing import MockClock
 
 from minikubelet.runtime import brand
 from minikubelet.runtime import spawn as spawn_module
@@ -124,7 +125,7 @@ class Supervisor:
     def run_shell(self, script: str) -> Instance:
         return self.run("sh", "-c", script)
 
-    def trio(self, main: Callable[[], Awaitable[None]]) -> None:
+    def trio(self, main: Callable[[], Awaitable[None]], clock: MockClock | None = None) -> None:
         """Run `main` while the reactor is served by trio."""
 
         async def all_of_it() -> None:
@@ -134,7 +135,7 @@ class Supervisor:
                     await main()
                     nursery.cancel_scope.cancel()
 
-        trio.run(all_of_it)
+        trio.run(all_of_it, clock=clock)
 
     def fifo(self, name: str) -> Fifo:
         self.fifos.append(Fifo(self.root / name))
@@ -778,11 +779,39 @@ def test_a_hooks_daemon_found_before_the_hook_ends_goes_to_the_container(supervi
     assert (alive, exists(left)) == (True, False)
 
 
+def out_of_time(supervisor: Supervisor, container: Instance, script: str, begun: Fifo) -> CommandResult:
+    """What comes of a command whose time is over when, and not before, it has written to `begun`."""
+    clock = MockClock()  # stands still, however long the command takes to begin
+    results: list[CommandResult] = []
+
+    async def run() -> None:
+        results.append(
+            await run_command(
+                container.process,
+                ["sh", "-c", script],
+                env=ENV,
+                cwd="/",
+                timeout_seconds=0.5,
+                keep_leftovers=True,
+            )
+        )
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(run)
+            await trio.lowlevel.wait_readable(begun.fd)
+            clock.jump(0.5)
+
+    supervisor.trio(main, clock)
+    return results[0]
+
+
 def test_time_that_runs_out_kills_all_of_a_command(supervisor: Supervisor) -> None:
     """PROBE-21: with what it said, and with those that hide in a session of their own."""
-    result = command(
-        supervisor, "sh", "-c", "echo $$; setsid sh -c 'echo $$; exec sleep 1000' & wait", timeout=0.5
-    )
+    said = supervisor.fifo("said")
+    container = supervisor.start("sleep", "1000")
+    script = f"echo $$; setsid sh -c 'echo $$; echo >{said}; exec sleep 1000' & wait"
+    result = out_of_time(supervisor, container, script, said)
     pids = [int(pid) for pid in result.output.split()]
     supervisor.wait(lambda: not any(map(exists, pids)))
 
@@ -801,21 +830,11 @@ def test_time_that_runs_out_finds_who_hides_behind_a_double_fork(supervisor: Sup
     pid, of_container = supervisor.fifo("pid"), supervisor.fifo("of_container")
     container = supervisor.shell(f"{HIDDEN.format(pid=of_container)}; exec sleep 1000")
     others = int(of_container.hear())
-    results: list[CommandResult] = []
-
-    async def main() -> None:
-        argv = ["sh", "-c", f"{HIDDEN.format(pid=pid)}; exec sleep 1000"]
-        results.append(
-            await run_command(
-                container.process, argv, env=ENV, cwd="/", timeout_seconds=0.5, keep_leftovers=True
-            )
-        )
-
-    supervisor.trio(main)
+    result = out_of_time(supervisor, container, f"{HIDDEN.format(pid=pid)}; exec sleep 1000", pid)
     hidden = int(pid.hear())
     supervisor.wait(lambda: not exists(hidden))
 
-    assert results[0].exit_code is None
+    assert result.exit_code is None
     assert exists(others)
     container.process.signal(signal.SIGTERM)
     supervisor.wait(lambda: container.exits)

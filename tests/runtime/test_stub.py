@@ -14,6 +14,7 @@ import pytest
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import DataReceived, ResponseReceived, StreamEnded, TrailersReceived
+from loopback import claim_port
 
 from minikubelet.runtime import stub
 
@@ -38,15 +39,9 @@ def first_line(process: "subprocess.Popen[str]") -> str:
     return process.stdout.readline()
 
 
-def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextmanager
 def listening(kind: str = "tcp") -> Iterator[int]:
-    port = free_port()
+    port = claim_port()
     with running(f"{kind}:{port}") as process:
         assert first_line(process) == f"stub of app:1: listening on {kind}:{port}\n"
         yield port
@@ -143,7 +138,7 @@ def test_it_listens_on_the_loopback_interface_alone() -> None:
 
 
 def test_a_udp_port_is_bound() -> None:
-    port = free_port(socket.SOCK_DGRAM)
+    port = claim_port(socket.SOCK_DGRAM)
     with running(f"udp:{port}") as process, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         first_line(process)
 

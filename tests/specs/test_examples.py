@@ -49,9 +49,12 @@ def test_the_kubelet_s_gate_does_not_wait_for_readiness(run_spec: RunSpec) -> No
 @pytest.mark.parametrize("gate", ["ready", "started"])
 def test_a_startup_probe_holds_up_whatever_comes_next(run_spec: RunSpec, gate: str) -> None:
     """SIDE-3: the same under both gates."""
-    run = run_spec("startup-gated-sidecar.yaml", "--start-gate", gate)
+    for _ in range(3):  # on a machine that stood still the first probe may find the sidecar up
+        run = run_spec("startup-gated-sidecar.yaml", "--start-gate", gate)
+        assert run.exit_code() == 0, run.output
+        if run.events("Unhealthy"):
+            break
 
-    assert run.exit_code() == 0, run.output
     assert_in_this_order(
         run,
         ("database", "accepting connections"),
