@@ -3,7 +3,7 @@
 from typing import Any, Literal
 
 from minikubelet.api.meta import format_micro_time, format_time
-from minikubelet.api.values import frozen
+from minikubelet.api.values import derived, frozen
 
 EventType = Literal["Normal", "Warning"]
 
@@ -17,6 +17,12 @@ class ObjectReference:
     api_version: str = "v1"
     field_path: str | None = None
     "EVENT-6: `spec.containers{NAME}`; None for events about the whole object."
+
+    @derived
+    def container(self) -> str | None:
+        """EVENT-6: the container that it is about, None if it is about the whole object."""
+        path = self.field_path
+        return path[path.index("{") + 1 : -1] if path and "{" in path else None
 
 
 @frozen

@@ -44,10 +44,14 @@ class ObjectMeta:
     managed_fields: Json = None
 
 
-@lru_cache(maxsize=1024)  # a status is read often and says the same times again
 def format_time(wall_seconds: float) -> str:
     """Seconds since the Unix epoch as RFC 3339 with whole seconds, as `metav1.Time` is published."""
-    return datetime.fromtimestamp(int(wall_seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _format_second(int(wall_seconds))
+
+
+@lru_cache(maxsize=1024)  # much happens within a second, and a status is read often
+def _format_second(wall_second: int) -> str:
+    return datetime.fromtimestamp(wall_second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def format_micro_time(wall_seconds: float) -> str:

@@ -29,7 +29,7 @@ from minikubelet.lifecycle.clock import Clock
 from minikubelet.lifecycle.conditions import with_transitions
 from minikubelet.lifecycle.facts import ContainerStarted, PodPrepared, ProbeAnswered
 from minikubelet.lifecycle.plan import plan
-from minikubelet.lifecycle.record import PodRecord, new_record, observe
+from minikubelet.lifecycle.record import PodRecord, new_record, take_in
 from minikubelet.lifecycle.settings import LifecycleSettings
 
 if TYPE_CHECKING:
@@ -46,12 +46,12 @@ def decide(record: PodRecord, now: float) -> PodRecord:
     """As the pod worker does it, in a world where everything works at once."""
     while actions := list(plan(record, Clock(now))):
         for action in actions:
-            record = observe(record, action, now)
+            record = take_in(record, action, now)
             match action:
                 case PreparePod():
-                    record = observe(record, PodPrepared(), now)
+                    record = take_in(record, PodPrepared(), now)
                 case StartContainer(name, attempt):
-                    record = observe(record, ContainerStarted(name, attempt), now)
+                    record = take_in(record, ContainerStarted(name, attempt), now)
     return with_transitions(record, now)
 
 
@@ -63,10 +63,10 @@ def running_pod(containers: int) -> PodRecord:
     )
     pod = Pod(ObjectMeta(name="p"), PodSpec(mains, (sidecar,)))
     record = decide(new_record(pod, LifecycleSettings(), 0.0), 0.0)
-    record = decide(observe(record, ProbeAnswered("sidecar", 0, "startup", "success"), 0.0), 0.0)
+    record = decide(take_in(record, ProbeAnswered("sidecar", 0, "startup", "success"), 0.0), 0.0)
     for main in mains:
         for kind in ("liveness", "readiness"):
-            record = observe(record, ProbeAnswered(main.name, 0, kind, "success"), 0.0)
+            record = take_in(record, ProbeAnswered(main.name, 0, kind, "success"), 0.0)
     return decide(record, 0.0)
 
 
@@ -78,7 +78,7 @@ def core(containers: str, seconds: str = "1") -> float:
     while (spent := time.process_time() - began) < patience:
         for main in islice(mains, BATCH):
             answer = ProbeAnswered(main.name, 0, "readiness", "success")
-            record = decide(observe(record, answer, 0.0), 0.0)
+            record = decide(take_in(record, answer, 0.0), 0.0)
         count += BATCH
     return count / spent
 

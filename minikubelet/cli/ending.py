@@ -1,6 +1,7 @@
 """Why a run is over, and the exit code that this amounts to."""
 
 from collections.abc import Mapping
+from functools import cache
 from signal import Signals
 from types import MappingProxyType
 
@@ -49,6 +50,7 @@ class Ending:
         return signal_name(self.signal) if self.signal is not None else "finished"
 
 
+@cache
 def signal_name(number: int) -> str:
     try:
         return Signals(number).name

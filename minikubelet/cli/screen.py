@@ -22,8 +22,8 @@ from zlib import crc32
 from minikubelet.api.event import Event
 from minikubelet.api.job import Job
 from minikubelet.api.meta import format_micro_time
-from minikubelet.api.pod import Pod
-from minikubelet.api.values import frozen
+from minikubelet.api.pod import Pod, PodSpec
+from minikubelet.api.values import Factory, define, frozen
 from minikubelet.cli.ending import Ending, signal_name
 from minikubelet.cli.summary import (
     exit_text,
@@ -39,7 +39,7 @@ from minikubelet.kubelet.kubelet import Observer
 from minikubelet.kubelet.pod_worker import PodWorker
 from minikubelet.lifecycle.backoff import current_delay, go_duration
 from minikubelet.lifecycle.printing import PodRow, human_duration, pod_row
-from minikubelet.lifecycle.record import ContainerRun, PodRecord
+from minikubelet.lifecycle.record import ContainerRecord, ContainerRun, PodRecord
 from minikubelet.lifecycle.restarts import effective_policy, wants_restart
 from minikubelet.lifecycle.termination import stop_signal
 from minikubelet.runtime.base import Runtime
@@ -219,7 +219,7 @@ def container_colors(pod: Pod) -> dict[str, str]:
 def event_text(event: Event) -> str:
     """Reason and message, without what the label beside them says already."""
     reference = event.involved_object
-    container = container_of(event)
+    container = event.involved_object.container
     message = event.message
     if event.reason == "Exited":
         message = exit_text(_exit_code(event))
@@ -230,12 +230,6 @@ def event_text(event: Event) -> str:
     message = message.rstrip().removesuffix(":")  # a probe without output
     times = f" ({event.count} times)" if event.reason in REPETITIVE and event.count > 1 else ""
     return f"{event.reason}: {message}{times}" if message else event.reason
-
-
-def container_of(event: Event) -> str | None:
-    """EVENT-6: the container that the event is about, None if it is about the whole object."""
-    path = event.involved_object.field_path
-    return path[path.index("{") + 1 : -1] if path and "{" in path else None
 
 
 def _exit_code(event: Event) -> int:
@@ -443,6 +437,16 @@ class Look:
     "Say the namespace too: the pods are of more than one."
 
 
+@define
+class _Told:
+    """What was told of a pod last, as far as it matters for what is told next."""
+
+    spec: PodSpec
+    containers: dict[str, ContainerRecord] = Factory(dict)
+    "Those with a readinessProbe."
+    has_ended: bool = False
+
+
 class PodSource(Protocol):
     """What a screen wants to know of the kubelet."""
 
@@ -477,8 +481,7 @@ class TextScreen(Screen):
         self._label_width = 0
         self._pods: dict[str, Pod] = {}
         "Those that have a log."
-        self._records: dict[str, PodRecord] = {}
-        "What was told of last."
+        self._told: dict[str, _Told] = {}
         self._killed: dict[tuple[str, str], str] = {}
         self._troubles: dict[tuple[str, str], str] = {}
         self._unprepared: dict[str, str] = {}
@@ -519,42 +522,43 @@ class TextScreen(Screen):
     # -------------------------------------------------------------------- events
 
     def event(self, event: Event) -> None:
-        reference = event.involved_object
-        container = container_of(event)
+        reference, reason = event.involved_object, event.reason
+        container = reference.container
         key = f"{reference.namespace}/{reference.name}"
         is_warning = event.type == "Warning"
-        if event.reason == "Exited" and container:
-            self._print_rest(key, container)
-            is_warning = self._is_bad_exit(key, container, _exit_code(event))
-        if event.reason == "Started":
-            self._tell_ready(key)  # what made this start possible is told first
-            self._killed.pop((key, container or ""), None)
-            self._troubles.pop((key, container or ""), None)
-            self._unprepared.pop(key, None)
-        if event.reason == "FailedMount":
-            self._unprepared[key] = event.message
-        if container and (trouble := _trouble(event)):
-            self._troubles[key, container] = trouble
-        if container and (why := _why_killed(event, container)):
-            if event.reason == "Killing" and (trouble := self._troubles.pop((key, container), "")):
-                why += f": {trouble}"
-            earlier = self._killed.get((key, container))
-            self._killed[key, container] = f"{earlier}; {why}" if earlier else why
+        match reason:
+            case "Exited" if container:
+                self._print_rest(key, container)
+                is_warning = self._is_bad_exit(key, container, _exit_code(event))
+            case "Started":
+                self._tell_ready(key)  # what made this start possible is told first
+                self._killed.pop((key, container or ""), None)
+                self._troubles.pop((key, container or ""), None)
+                self._unprepared.pop(key, None)
+            case "FailedMount":
+                self._unprepared[key] = event.message
+            case "Unhealthy" | "FailedPostStartHook" if container and (trouble := _trouble(event)):
+                self._troubles[key, container] = trouble
+            case "Killing" | "Signalled" if container and (why := _why_killed(event, container)):
+                if reason == "Killing" and (trouble := self._troubles.pop((key, container), "")):
+                    why += f": {trouble}"
+                earlier = self._killed.get((key, container))
+                self._killed[key, container] = f"{earlier}; {why}" if earlier else why
         if not _is_shown(event):
             return
         name = reference.name if reference.kind == "Pod" else f"{reference.kind.lower()}/{reference.name}"
         label = self._label(reference.namespace, name, container)
         if reference.kind == "Pod" and self.kubelet:
-            label = self._align(self.kubelet.worker(key).record.pod, label)
+            label = self._align(self.kubelet.worker(key).latest.pod, label)
         text = event_text(event)
-        if event.reason == "BackOff" and container:
+        if reason == "BackOff" and container:
             text += self._back_off(key, container)
         self._print_mark(label, text, is_warning)
 
     def _back_off(self, key: str, container: str) -> str:
         """How long, and what surprises people about it."""
         assert self.kubelet
-        record = self.kubelet.worker(key).record
+        record = self.kubelet.worker(key).latest
         start, run = next_start(record, container), record.containers[container].run
         if start is None or run is None or run.finished_at is None:
             return ""
@@ -567,7 +571,7 @@ class TextScreen(Screen):
     def _is_bad_exit(self, key: str, container: str, code: int) -> bool:
         """A container that was asked to stop may end as it likes."""
         assert self.kubelet
-        record = self.kubelet.worker(key).record
+        record = self.kubelet.worker(key).latest
         run = record.containers[container].run
         return code != 0 and record.ending is None and (run is None or run.stopping is None)
 
@@ -588,12 +592,13 @@ class TextScreen(Screen):
     def changed(self, key: str) -> None:
         """The record says what is to be told; a status, which takes its time, is made for the block only."""
         assert self.kubelet
-        record, before = self.kubelet.worker(key).record, self._records.get(key)
         self._tell_ready(key)
-        if len(self._records) > self._many_pods:
+        told, has_ended = self._told[key], self.kubelet.worker(key).is_finished
+        if len(self._told) > self._many_pods:
             self._forget_removed()
-        if record.finished_at is not None and (before is None or before.finished_at is None):
+        if has_ended and not told.has_ended:
             self._tell_end(self.kubelet.pod(key))
+        told.has_ended = has_ended
         if self._block is not None:
             self._rows[key] = self._row(key)
             self._show()
@@ -601,16 +606,14 @@ class TextScreen(Screen):
     def _tell_ready(self, key: str) -> None:
         """No event says so, but it is what everybody waits for."""
         assert self.kubelet
-        record = self.kubelet.worker(key).record
-        before, self._records[key] = self._records.get(key), record
-        if before is record:
-            return
+        record = self.kubelet.worker(key).latest
+        told = self._told.setdefault(key, _Told(record.spec))
         meta = record.pod.metadata
         for container in record.spec.with_readiness_probe:
-            state = record.containers[container.name]
-            earlier = before and before.containers.get(container.name)
+            state, earlier = record.containers[container.name], told.containers.get(container.name)
             if state is earlier:
                 continue
+            told.containers[container.name] = state
             is_running = state.run is not None and state.run.is_live and state.run.running_at is not None
             if is_running and state.is_ready is not bool(earlier and earlier.is_ready):
                 label = self._align(record.pod, self._label(meta.namespace, meta.name, container.name))
@@ -629,17 +632,17 @@ class TextScreen(Screen):
         of again, and is forgotten whenever the number of pods has doubled."""
         assert self.kubelet
         told_at_the_end = {pod.key for pod in self.kubelet.removed_pods}
-        for key, record in [item for item in self._records.items() if item[0] not in told_at_the_end]:
+        for key, told in [item for item in self._told.items() if item[0] not in told_at_the_end]:
             try:
                 self.kubelet.worker(key)
             except KeyError:
-                for known in (self._pods, self._records, self._colors, self._rows, self._unprepared):
+                for known in (self._pods, self._told, self._colors, self._rows, self._unprepared):
                     known.pop(key, None)
                 self._lines.forget(key)
-                for container in record.spec.all_containers:
+                for container in told.spec.all_containers:
                     self._killed.pop((key, container), None)
                     self._troubles.pop((key, container), None)
-        self._many_pods = max(2 * len(self._records), MANY_PODS)
+        self._many_pods = max(2 * len(self._told), MANY_PODS)
 
     def tick(self) -> None:
         """Bring ages and countdowns up to date; the block is drawn only if that changed it."""
@@ -657,7 +660,7 @@ class TextScreen(Screen):
     def _row(self, key: str) -> tuple[PodRow, str | None]:
         """Raises KeyError for a pod that is not there any more."""
         assert self.kubelet
-        record = self.kubelet.worker(key).record
+        record = self.kubelet.worker(key).latest
         now = self.kubelet.runtime.now()
         note = stopping_text(record, now) or crash_loop_text(record, now)
         return pod_row(self.kubelet.pod(key), self._wall()), note
@@ -702,8 +705,10 @@ class TextScreen(Screen):
 
     def _align(self, pod: Pod, label: str) -> str:
         """On a terminal, padded so that the text behind all labels begins in one column."""
+        if not self._look.terminal:
+            return label
         self._colors_of(pod)
-        return label.ljust(self._label_width) if self._look.terminal else label
+        return label.ljust(self._label_width)
 
     def _colors_of(self, pod: Pod) -> dict[str, str]:
         """The pod's colours; the first time, its labels are measured too."""
@@ -778,7 +783,7 @@ class JsonScreen(Screen):
             self._log(namespace, name, container, attempt, stream, line)
 
     def event(self, event: Event) -> None:
-        container = container_of(event)
+        container = event.involved_object.container
         if event.reason == "Exited" and container:
             self._rest(f"{event.involved_object.namespace}/{event.involved_object.name}", container)
         self._sequence += 1

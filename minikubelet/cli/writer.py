@@ -57,7 +57,8 @@ class Writer:
         self._hung_up = hung_up
         self._failed = failed
         self._limit = limit
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._backlog = _Backlog(limit)
         self._lost_lines = 0
         self._is_poked = False
@@ -89,7 +90,7 @@ class Writer:
 
         For those who have more to do than to write: the thread would compete with them for the interpreter.
         """
-        with self._changed:
+        with self._lock:
             if self._is_broken:
                 return
             if droppable and self._backlog.size + len(data) > self._limit:
@@ -107,7 +108,7 @@ class Writer:
             while self._backlog.size:
                 self._write_due()
         elif self._backlog.size or self._is_poked:
-            with self._changed:
+            with self._lock:
                 self._changed.notify()
             if self._wants_thread:
                 self.start()
@@ -118,7 +119,7 @@ class Writer:
 
     def close(self) -> None:
         """Wait until everything is written or the reader is gone; a KeyboardInterrupt ends the wait."""
-        with self._changed:
+        with self._lock:
             try:
                 self._tell_missing()
             except OSError:
@@ -140,7 +141,7 @@ class Writer:
     def _run(self) -> None:
         goes_on = True
         while goes_on:
-            with self._changed:
+            with self._lock:
                 self._changed.wait_for(lambda: self._backlog.size or self._is_poked or self._is_closing)
             if not self._is_closing:
                 time.sleep(LINGER)
@@ -148,7 +149,7 @@ class Writer:
 
     def _write_due(self) -> bool:
         """Write what waits, or the oldest of it; whether something may come after it."""
-        with self._changed:
+        with self._lock:
             due = self._backlog.take()
             goes_on = not self._is_closing or self._backlog.size > 0
             self._is_poked = False
@@ -168,7 +169,7 @@ class Writer:
                 select.select([], [self._fd], [])
 
     def _give_up(self, error: OSError) -> None:
-        with self._changed:
+        with self._lock:
             self._is_broken = True
             self._backlog = _Backlog(0)
         if error.errno in (errno.EPIPE, errno.EIO):

@@ -231,7 +231,7 @@ class Kubelet:
         pods = (worker for key, worker in self._pods.items() if key not in self._owners)
         return (
             self._failed_and_gone
-            or any(phase(worker.record) == FAILED for worker in pods)
+            or any(phase(worker.latest) == FAILED for worker in pods)
             or any(_is_failed(worker) for worker in self._jobs.values())
         )
 
@@ -306,7 +306,7 @@ class Kubelet:
     def job_pod(self, key: str) -> "JobPod":
         from minikubelet.lifecycle.job_view import job_pod
 
-        return job_pod(self._pods[key].record)
+        return job_pod(self._pods[key].latest)
 
     def emit(self, job: "Job | CronJob", event_type: EventType, reason: str, message: str) -> None:
         self._recorder.tell_of_job(job, event_type, reason, message)
@@ -457,7 +457,7 @@ class Kubelet:
         worker = self._pods[key]
 
         def holds() -> bool:
-            return worker.record.answers.get(condition_type, False)
+            return worker.latest.answers.get(condition_type, False)
 
         await self.wait_until(lambda: holds() or worker.is_finished)
         pod = worker.published(self.epoch)

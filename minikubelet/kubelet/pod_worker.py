@@ -36,7 +36,7 @@ from minikubelet.lifecycle.facts import (
     ReadinessGateSet,
 )
 from minikubelet.lifecycle.plan import plan
-from minikubelet.lifecycle.record import new_record, observe
+from minikubelet.lifecycle.record import PodRecord, new_record, take_in
 from minikubelet.lifecycle.settings import LifecycleSettings
 from minikubelet.lifecycle.status import Publication, publish
 from minikubelet.runtime.base import (
@@ -68,7 +68,8 @@ class PodWorker:
     ) -> None:
         self.key = pod.key
         self.runtime = runtime
-        self.record = new_record(pod, settings, runtime.now())
+        self.latest = new_record(pod, settings, runtime.now())
+        "The record, for those who look at it and keep nothing of it: its containers change in place."
         self.alarm = -inf
         "When `advance` is due even if nothing happens; inf for never."
         self._changed = changed
@@ -78,8 +79,14 @@ class PodWorker:
         self._under_way: dict[str, dict[str, Cancel]] = {}
 
     @property
+    def record(self) -> PodRecord:
+        """The record, as it is now for good."""
+        self.latest.containers.is_draft = False
+        return self.latest
+
+    @property
     def is_finished(self) -> bool:
-        return self.record.finished_at is not None
+        return self.latest.finished_at is not None
 
     def delete(self, grace_seconds: int | None = None) -> None:
         """TERM-4: at any moment, any number of times; later requests can only shorten the grace."""
@@ -102,20 +109,20 @@ class PodWorker:
         while True:
             now = self.runtime.now()
             clock = Clock(now)
-            actions = list(plan(self.record, clock))
+            actions = list(plan(self.latest, clock))
             for action in actions:
                 self._take_in(action, now)
                 self._perform(action)
             if not actions:
                 break
         self.alarm = clock.alarm
-        self.record = with_transitions(self.record, now)
+        self.latest = with_transitions(self.latest, now)
 
     def _take_in(self, what: Fact | Action, now: float) -> None:
         if type(what) not in SILENT:
-            for told in events_of(self.record, what):
-                self._tell(self.record.pod, told)
-        self.record = observe(self.record, what, now)
+            for told in events_of(self.latest, what):
+                self._tell(self.latest.pod, told)
+        self.latest = take_in(self.latest, what, now)
 
     # ------------------------------------------------------------------------------ perform
 
@@ -134,18 +141,18 @@ class PodWorker:
             case PreparePod():
                 self._prepare()
             case FinishPod():
-                self.runtime.remove_pod(self.record.pod)
+                self.runtime.remove_pod(self.latest.pod)
             case _:
                 pass  # a latch: observing it was all there is to do
 
     def _prepare(self) -> None:
         try:
-            remark = self.runtime.prepare_pod(self.record.pod)
+            remark = self.runtime.prepare_pod(self.latest.pod)
         except PrepareError as error:
             self._take_in(PodPrepareFailed(str(error)), self.runtime.now())
         else:
             if remark is not None:
-                self._tell(self.record.pod, Told("Isolated", remark))
+                self._tell(self.latest.pod, Told("Isolated", remark))
             self._take_in(PodPrepared(), self.runtime.now())
 
     def _start(self, name: str, attempt: int) -> None:
@@ -154,10 +161,10 @@ class PodWorker:
                 cancel()
             del self._processes[name]
             if end.lost_log is not None:
-                self._tell(self.record.pod, Told("LogIncomplete", end.lost_log, "Warning", name))
+                self._tell(self.latest.pod, Told("LogIncomplete", end.lost_log, "Warning", name))
             self.observe(ContainerExited(name, attempt, end.exit_code, end.reason, end.message))
 
-        pod = self.record.pod
+        pod = self.latest.pod
         container = pod.spec.all_containers[name]
         try:
             process = self.runtime.start_container(pod, container, attempt, exited)
@@ -169,7 +176,7 @@ class PodWorker:
         self._take_in(fact, self.runtime.now())
 
     def _run_hook(self, name: str, attempt: int, hook: HookKind) -> None:
-        lifecycle = self.record.spec.all_containers[name].lifecycle
+        lifecycle = self.latest.spec.all_containers[name].lifecycle
         assert lifecycle is not None
         handler = lifecycle.post_start if hook == "postStart" else lifecycle.pre_stop
         assert handler is not None
@@ -181,7 +188,7 @@ class PodWorker:
         self._remember(name, hook, self._processes[name].run_hook(handler, done))
 
     def _ask_probe(self, name: str, attempt: int, kind: ProbeKind) -> None:
-        probe = self.record.spec.all_containers[name].probe_of(kind)
+        probe = self.latest.spec.all_containers[name].probe_of(kind)
         assert probe is not None
 
         def done(answer: ProbeAnswer) -> None:

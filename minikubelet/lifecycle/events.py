@@ -5,6 +5,7 @@ was observed.
 """
 
 from collections.abc import Iterator
+from functools import cache
 from signal import Signals
 
 from minikubelet.api.event import EventType
@@ -113,6 +114,7 @@ def _killing(record: PodRecord, what: StopContainer) -> str:
     return f"{failed} {what.cause} probe" + (", will be restarted" if restarts and not is_sidecar else "")
 
 
+@cache
 def _signal_name(number: int) -> str:
     """Ours, like `Exited`: which signal was sent, and when, decides whether a shutdown was in order."""
     try:

@@ -6,7 +6,7 @@ container; a *latch* only ever moves forward (`passed` grows, `ending` is set on
 shrinks, `finished_at` is set once). All instants are seconds on the runtime's monotonic clock.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from math import inf
 from operator import attrgetter
 from typing import Protocol, TypeVar
@@ -234,9 +234,78 @@ class Ending:
         return self.cause != "restartAll"
 
 
-_IS_LIVE = attrgetter("is_live")
-_IS_READY = attrgetter("is_ready")
-_QUIET_UNTIL = attrgetter("quiet_until")
+class Containers(dict[str, ContainerRecord]):
+    """What is known of each container of a pod, by name, in spec order.
+
+    After every fact it is asked who is up and who is due. What is so of those that nothing happened to is
+    remembered, so that an answer costs the same however many there are. `lasting` is the spec's.
+    """
+
+    __slots__ = ("_changed", "_down", "_lasting", "_restless", "_unready", "is_draft")
+
+    def __init__(self, records: Mapping[str, ContainerRecord], lasting: Mapping[str, Container]) -> None:
+        super().__init__(records)
+        self.is_draft = False
+        "Nobody but its owner knows it, who has no more use for it as it was: it is changed in place."
+        self._lasting = lasting
+        self._changed = set(records)
+        "Since it was last asked."
+        self._down: set[str] = set()
+        self._unready: set[str] = set()
+        self._restless: set[str] = set()
+
+    def with_one(self, name: str, container: ContainerRecord) -> "Containers":
+        """The same but for one; a copy, unless it is a draft."""
+        containers = self if self.is_draft else self._copy()
+        containers[name] = container
+        containers._changed.add(name)
+        return containers
+
+    @property
+    def any_live(self) -> bool:
+        self._look()
+        return len(self._down) < len(self)
+
+    @property
+    def all_ready(self) -> bool:
+        """Of the lasting ones."""
+        self._look()
+        return not self._unready
+
+    @property
+    def restless(self) -> Collection[str]:
+        """The lasting ones that something is due for, or will be although nothing happens to them."""
+        self._look()
+        return self._restless
+
+    def _copy(self) -> "Containers":
+        copy = Containers.__new__(Containers)
+        copy.update(self)
+        copy.is_draft = False
+        copy._lasting = self._lasting
+        copy._changed = self._changed.copy()
+        copy._down, copy._unready = self._down.copy(), self._unready.copy()
+        copy._restless = self._restless.copy()
+        return copy
+
+    def _look(self) -> None:
+        for name in self._changed:
+            container = self[name]
+            _keep(self._down, name, not container.is_live)
+            if name in self._lasting:
+                _keep(self._unready, name, not container.is_ready)
+                _keep(self._restless, name, container.quiet_until < inf)
+        self._changed.clear()
+
+
+def _keep(names: set[str], name: str, belongs: bool) -> None:
+    if belongs:
+        names.add(name)
+    else:
+        names.discard(name)
+
+
+_QUIET_UNTIL: Callable[[ContainerRecord], float] = attrgetter("quiet_until")
 
 
 @frozen
@@ -247,7 +316,7 @@ class PodRecord:
     settings: LifecycleSettings
     started_at: float
     "CORE-7: when the pod was accepted."
-    containers: Mapping[str, ContainerRecord]
+    containers: Containers
     is_preparing: bool = False
     prepared_at: float | None = None
     prepare_retry_at: float = -inf
@@ -268,7 +337,7 @@ class PodRecord:
 
     @property
     def any_live(self) -> bool:
-        return any(map(_IS_LIVE, self.containers.values()))
+        return self.containers.any_live
 
     @property
     def live_runs(self) -> dict[str, ContainerRun]:
@@ -280,16 +349,16 @@ class PodRecord:
 
     @property
     def all_ready(self) -> bool:
-        """COND-5: every sidecar and main; cheap even for a pod of a thousand containers."""
-        return all(map(_IS_READY, map(self.containers.__getitem__, self.spec.lasting)))
+        """COND-5: every sidecar and main."""
+        return self.containers.all_ready
 
     @property
     def quiet_until(self) -> float:
         """Before this instant nothing is due in a pod that is up and that nothing happens to."""
         if len(self.passed) < len(self.spec.init_containers):
             return -inf
-        until: float = min(map(_QUIET_UNTIL, map(self.containers.__getitem__, self.spec.lasting)))
-        return until
+        containers = self.containers
+        return min(map(_QUIET_UNTIL, map(containers.__getitem__, containers.restless)), default=inf)
 
     def run_of(self, container: Container) -> ContainerRun | None:
         return self.containers[container.name].run
@@ -300,7 +369,8 @@ class PodRecord:
 
 def new_record(pod: Pod, settings: LifecycleSettings, now: float) -> PodRecord:
     spec = pod.spec
-    return PodRecord(pod, spec, settings, now, {name: ContainerRecord() for name in spec.all_containers})
+    containers = Containers({name: ContainerRecord() for name in spec.all_containers}, spec.lasting)
+    return PodRecord(pod, spec, settings, now, containers)
 
 
 # ------------------------------------------------------------------------------------ observe
@@ -361,6 +431,14 @@ def observe(record: PodRecord, what: Fact | Action, now: float) -> PodRecord:
             return evolve(record, finished_at=now)
 
 
+def take_in(record: PodRecord, what: Fact | Action, now: float) -> PodRecord:
+    """`observe` for the owner of a record, who has no more use for it as it was."""
+    after = observe(record, what, now)
+    if after.containers is not record.containers:
+        after.containers.is_draft = True  # a copy that nobody else has seen
+    return after
+
+
 class _AboutRun(Protocol):
     @property
     def name(self) -> str: ...
@@ -372,7 +450,7 @@ _What = TypeVar("_What", bound=_AboutRun)
 
 
 def _with(record: PodRecord, name: str, container: ContainerRecord) -> PodRecord:
-    return evolve(record, containers={**record.containers, name: container})
+    return evolve(record, containers=record.containers.with_one(name, container))
 
 
 def _with_run(
@@ -539,7 +617,9 @@ def _restarted_in_place(record: PodRecord, now: float) -> PodRecord:
     assert trigger is not None and trigger.finished_at is not None
     return evolve(
         record,
-        containers={name: _removed(c) for name, c in record.containers.items()},
+        containers=Containers(
+            {name: _removed(c) for name, c in record.containers.items()}, record.spec.lasting
+        ),
         passed=frozenset(),
         restart_backoff=next_entry(record.restart_backoff, trigger.finished_at, now, record.settings),
         ending=None,

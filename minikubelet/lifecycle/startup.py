@@ -43,7 +43,7 @@ def keep_running(record: PodRecord, clock: Clock) -> Iterator[Action]:
         if container.name in spec.sidecars and clock.reached(containers[container.name].quiet_until):
             yield from keep(record, container, clock)
     held_up = False
-    for container in spec.containers:
+    for container in spec.mains_among(containers.restless):
         state = containers[container.name]
         if not clock.reached(state.quiet_until):
             continue

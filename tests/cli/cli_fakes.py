@@ -64,7 +64,11 @@ class FakeRuntime:
 
 @attrs.define
 class FakeWorker:
-    record: PodRecord
+    latest: PodRecord
+
+    @property
+    def is_finished(self) -> bool:
+        return self.latest.finished_at is not None
 
 
 def record_of(pod: Pod) -> PodRecord:
@@ -72,13 +76,13 @@ def record_of(pod: Pod) -> PodRecord:
     record = new_record(pod, LifecycleSettings(), 0.0)
     if pod.status is None:
         return record
-    containers = dict(record.containers)
+    containers = record.containers
     for status in pod.status.container_statuses:
         if status.state.running is not None:
             probe = pod.spec.all_containers[status.name].readiness_probe
             probes = {} if probe is None else {"readiness": ProbeState(probe, 0.0, verdict=status.ready)}
             run = ContainerRun(0, 0.0, running_at=0.0, probes=probes)  # type: ignore[arg-type]
-            containers[status.name] = ContainerRecord(run)
+            containers = containers.with_one(status.name, ContainerRecord(run))
     is_over = pod.status.phase in ("Succeeded", "Failed")
     return attrs.evolve(record, containers=containers, finished_at=0.0 if is_over else None)
 

@@ -50,6 +50,7 @@ from minikubelet.lifecycle.printing import PodRow
 from minikubelet.lifecycle.record import (
     ContainerRecord,
     ContainerRun,
+    Containers,
     HookRun,
     PodRecord,
     Stopping,
@@ -552,7 +553,8 @@ def stopping(record: PodRecord, **fields: Any) -> PodRecord:
         )
         for name in record.spec.all_containers
     }
-    return attrs.evolve(record, containers=runs, ending=PodEnding("deleted", 30.0))
+    containers = Containers(runs, record.spec.lasting)
+    return attrs.evolve(record, containers=containers, ending=PodEnding("deleted", 30.0))
 
 
 @pytest.mark.parametrize(
@@ -579,7 +581,7 @@ def test_those_that_the_others_wait_for_are_named_first() -> None:
     pod = make_pod("web", init_containers=(Container("proxy", restart_policy="Always"),))
     record = stopping(new_record(pod, LifecycleSettings(), 0.0), signalled_at=1.0)
     waiting = ContainerRecord(run=ContainerRun(0, 0.0, 0.0, stopping=Stopping("pod", 30.0)))
-    record = attrs.evolve(record, containers={**record.containers, "proxy": waiting})
+    record = attrs.evolve(record, containers=record.containers.with_one("proxy", waiting))
 
     expected = "stopping, 20 s of grace left: main (SIGTERM sent), proxy (waiting for its turn)"
     assert stopping_text(record, 10.0) == expected
@@ -589,7 +591,7 @@ def crashed(record: PodRecord, **fields: Any) -> PodRecord:
     """Its main container ended with exit code 3 at instant 100 and is held back for 20 s."""
     run = ContainerRun(2, 90.0, 90.0, **{"finished_at": 100.0, "exit_code": 3, **fields})
     held = ContainerRecord(run=run, backoff=BackoffEntry(20.0, 90.0))
-    return attrs.evolve(record, containers={"main": held})
+    return attrs.evolve(record, containers=record.containers.with_one("main", held))
 
 
 def test_backoff_3_a_crash_loop_says_when_it_goes_on() -> None:
@@ -704,7 +706,7 @@ def test_pods_that_history_limits_have_removed_are_forgotten() -> None:
         show.screen.log(pod, "main", 0, "stdout", b"hello\n")
         show.kubelet.remove(pod.key, told=number == 7)
 
-    assert len(show.screen._records) <= MANY_PODS + 1
+    assert len(show.screen._told) <= MANY_PODS + 1
     assert show.screen._lines.tail("default/p7", "main") == [b"hello"], (
         "its Job's own end is still to be told"
     )
