@@ -494,6 +494,11 @@ class PodSpec:
         return [self.containers[place] for place in sorted(places[name] for name in names if name in places)]
 
     @derived
+    def secures_nothing(self) -> bool:
+        """The pod's own securityContext is empty."""
+        return self.security_context == PodSecurityContext()
+
+    @derived
     def with_restart_rules(self) -> tuple[Container, ...]:
         """Containers that have restartPolicyRules (RESTART-5), in spec order."""
         return tuple(c for c in self.all_containers.values() if c.restart_policy_rules)

@@ -344,6 +344,7 @@ class Run:
                 name = f"cronjob/{cron_job.obj.metadata.name}"
                 self.screen.notice(f"{name} {self.kubelet.outlook(key)}; --run-now starts it at once")
             self.kubelet.settle()  # the first containers run from here on
+            gc.freeze()  # most of what there is now stays to the end: it need not be looked through
             gc.enable()
             self.screen.writer.start()
             self._tell()  # before more happens: who shows it looks at the pods as they are then
@@ -358,6 +359,7 @@ class Run:
         finally:
             self.runtime.close()
             self._finish()
+            gc.unfreeze()
         return self.ending.exit_code
 
     def _tell(self) -> None:

@@ -244,10 +244,11 @@ class LocalRuntime:
                 end = ContainerExit(exit_code, reason, last_words.read(exit_code, log.path))
             if cgroup is not None:
                 cgroup.remove()
-            exited(evolve(end, lost_log=self._lost_log(pod, container, log)))
+            exited(evolve(end, lost_log=self._lost_log(pod, container, log)) if log.lost_bytes else end)
 
         try:
-            place = evolve(place, cgroup=cgroup)
+            if cgroup is not None:
+                place = evolve(place, cgroup=cgroup)
             process = LocalProcess.start(
                 self._reaper,
                 argv,
@@ -447,9 +448,7 @@ class LocalRuntime:
 
         return ContainerLog(directory, attempt, on_loss=self._notice, sink=sink)
 
-    def _lost_log(self, pod: Pod, container: Container, log: ContainerLog) -> str | None:
-        if not log.lost_bytes:
-            return None
+    def _lost_log(self, pod: Pod, container: Container, log: ContainerLog) -> str:
         name = f"{pod.key}/{container.name}"
         self.lost_logs[name] = self.lost_logs.get(name, 0) + log.lost_bytes
         return f"{log.lost_bytes} bytes of the log could not be written: {log.trouble}"

@@ -259,11 +259,15 @@ class ContainerLog:
 
 def _make_directories(path: str) -> None:
     """As open as the log files in them (LOG-1), whatever the umask is."""
-    above = os.path.dirname(path)
-    if above and not os.path.isdir(above):
-        _make_directories(above)
     try:
-        os.mkdir(path, 0o750)
+        try:
+            os.mkdir(path, 0o750)
+        except FileNotFoundError:
+            above = os.path.dirname(path)
+            if not above:
+                raise
+            _make_directories(above)
+            os.mkdir(path, 0o750)
     except FileExistsError:
         pass  # somebody was faster; if it is no directory, opening the log will say so
 

@@ -72,6 +72,8 @@ def container_security(
     the host does not know, and STATUS-8: for `runAsNonRoot` where it would be root.
     """
     spec = pod.spec
+    if container.security_context is None and spec.secures_nothing and image_user is None:
+        return Security()  # as most have it
     identity = find_identity(spec, container, image_user)
     user, seen_as = None, None
     if identity is not None and may_become(identity):
@@ -92,6 +94,8 @@ def container_security(
 
 def wants_id_map(spec: PodSpec, container: Container) -> bool:
     """Whether the manifest asks for ids that only a user namespace can show, since we cannot become them."""
+    if container.security_context is None and spec.secures_nothing:
+        return False
     uid, gid = wanted_ids(spec, container)
     if uid in (None, os.geteuid()) and gid in (None, os.getegid()):
         return False
