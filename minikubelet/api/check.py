@@ -6,7 +6,6 @@ as if the field were absent (a required one: empty), so that whatever else is wr
 Whether values make sense is for `validation` to say.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -23,6 +22,7 @@ from minikubelet.api.nodes import (
     resolve,
     resolve_plain,
 )
+from minikubelet.api.patterns import pattern
 from minikubelet.api.quantity import parse_quantity
 from minikubelet.api.values import frozen
 
@@ -66,7 +66,7 @@ _SUGGESTIONS = 100
 _LONGEST_NAME = 100
 "Characters of a name that could be a field's."
 _LIMITS = {"i": 2**31, "l": 2**63}
-_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
+_TIME = pattern(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
 
 
 class _Decoder:

@@ -8,7 +8,6 @@ machine can run the result; whoever does complains through a `Loaded` object's o
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, TextIO, TypeVar
@@ -39,6 +38,7 @@ from minikubelet.api.nodes import (
     parse,
     resolve,
 )
+from minikubelet.api.patterns import pattern
 from minikubelet.api.pod import Pod, PodTemplateSpec
 from minikubelet.api.rules import Complaint, duplicate, invalid, required, unsupported
 from minikubelet.api.templates import Names, pods_of, with_claim_volumes
@@ -439,7 +439,7 @@ def _consequences(bad: Sequence[str]) -> Callable[[str, str], bool]:
     return is_consequence
 
 
-_STEP_ENDS = re.compile(r"(?=[.\[])|$")
+_STEP_ENDS = pattern(r"(?=[.\[])|$")
 
 
 def _at_and_above(path: str) -> Iterator[str]:

@@ -10,20 +10,22 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from yaml.error import MarkedYAMLError, YAMLError
-from yaml.events import (
+from minikubelet.api.errors import shown
+from minikubelet.api.libyaml import (
     AliasEvent,
     DocumentEndEvent,
     DocumentStartEvent,
     MappingEndEvent,
     MappingStartEvent,
+    MarkedYAMLError,
     ScalarEvent,
     SequenceEndEvent,
     SequenceStartEvent,
     StreamEndEvent,
+    YAMLError,
+    new_parser,
 )
-
-from minikubelet.api.errors import shown
+from minikubelet.api.patterns import pattern
 from minikubelet.api.values import field, frozen
 
 MAX_DEPTH = 100
@@ -103,7 +105,7 @@ def parse(text: str) -> Iterator[Node | SyntaxFault]:
     yield SyntaxFault(skipped_lines + 1, 1, "too many documents that are no YAML, the rest was not read")
 
 
-_DOCUMENT_START = re.compile(r"^---(?=\s|\Z)", re.MULTILINE)
+_DOCUMENT_START = pattern(r"^---(?=\s|\Z)", re.MULTILINE)
 
 
 class _Refused(Exception):
@@ -120,7 +122,7 @@ class _Composer:
 
     def documents(self) -> Iterator[Node]:
         first_line = self.skipped_lines + 1
-        next_event = _new_parser(self.text).get_event
+        next_event = new_parser(self.text).get_event
         anchors: dict[str, Node] = {}
         opened: list[SequenceNode | MappingNode] = []
         children: list[list[Node]] = []
@@ -201,24 +203,6 @@ def _bound_expansion(closed: list[SequenceNode | MappingNode]) -> None:
             raise _Refused(node, f"nested deeper than {MAX_DEPTH} levels through aliases")
         if weight > len(closed) * 50 + MAX_EXPANSION:
             raise _Refused(node, "aliases expand to too many values")
-
-
-def _new_parser(text: str) -> Any:
-    try:
-        from yaml._yaml import CParser
-    except ImportError:
-        from yaml.parser import Parser
-        from yaml.reader import Reader
-        from yaml.scanner import Scanner
-
-        class PythonParser(Reader, Scanner, Parser):
-            def __init__(self, text: str) -> None:
-                Reader.__init__(self, text)
-                Scanner.__init__(self)
-                Parser.__init__(self)
-
-        return PythonParser(text)
-    return CParser(text)
 
 
 def _syntax_fault(error: YAMLError, composer: _Composer) -> SyntaxFault:
@@ -311,8 +295,8 @@ _NAMED: dict[str, Scalar] = {
     **dict.fromkeys(("-.inf", "-.Inf", "-.INF"), float("-inf")),
 }
 _SPECIAL_FIRST = frozenset("+-.0123456789yYnNtTfFoO~")
-_INTEGER = re.compile(r"([-+]?)(?:0[xX]([0-9a-fA-F]+)|0[oO]?([0-7]+)|0[bB]([01]+)|(0|[1-9][0-9]*))")
-_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_INTEGER = pattern(r"([-+]?)(?:0[xX]([0-9a-fA-F]+)|0[oO]?([0-7]+)|0[bB]([01]+)|(0|[1-9][0-9]*))")
+_FLOAT = pattern(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _TAGS = {f"tag:yaml.org,2002:{name}": name for name in ("str", "null", "bool", "int", "float", "binary")}
 
 
@@ -434,7 +418,7 @@ _LARGE = 50
 "Pairs of a mapping from which on it is worth the memory to know each by its name."
 
 
-_STEP = re.compile(r"\.?([^.\[\]]+)|\[([^\]]*)\]")
+_STEP = pattern(r"\.?([^.\[\]]+)|\[([^\]]*)\]")
 
 
 def _child(node: Node | None, step: str) -> tuple[Node, Node] | None:

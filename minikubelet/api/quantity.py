@@ -4,12 +4,11 @@ A quantity is held in billionths of its unit (the finest step the API knows), so
 dividing never meets a rounding error. It does not know which resource it counts.
 """
 
-import re
-
+from minikubelet.api.patterns import pattern
 from minikubelet.api.values import frozen
 
 _NANO = 10**9
-_FORM = re.compile(r"([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d{1,3})|([numkMGTPE]|[KMGTPE]i|))")
+_FORM = pattern(r"([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d{1,3})|([numkMGTPE]|[KMGTPE]i|))")
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
 

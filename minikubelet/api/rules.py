@@ -3,10 +3,10 @@
 Each form is a function from a value to what is wrong with it, or None. `validation` applies them.
 """
 
-import re
 from collections.abc import Collection, Iterator
 
 from minikubelet.api.check import quoted
+from minikubelet.api.patterns import pattern
 
 Complaint = tuple[str, str]
 "Field path and message."
@@ -44,13 +44,13 @@ def not_found(value: object) -> str:
 
 # ------------------------------------------------------------------ names
 
-_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
-_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-_QUALIFIED_PART = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
-_PORT_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
-_CONFIG_KEY = re.compile(r"[-._a-zA-Z0-9]+")
-HEADER_NAME = re.compile(r"[-A-Za-z0-9]+")
-ENV_NAME = re.compile(r"[ -<>-~]+")
+_LABEL = pattern(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_SUBDOMAIN = pattern(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_QUALIFIED_PART = pattern(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
+_PORT_NAME = pattern(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_CONFIG_KEY = pattern(r"[-._a-zA-Z0-9]+")
+HEADER_NAME = pattern(r"[-A-Za-z0-9]+")
+ENV_NAME = pattern(r"[ -<>-~]+")
 
 _LABEL_FORM = (
     "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', "

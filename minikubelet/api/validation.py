@@ -11,6 +11,7 @@ from typing import Any
 
 from minikubelet.api.config import ConfigMap, Secret
 from minikubelet.api.meta import ObjectMeta
+from minikubelet.api.patterns import pattern
 from minikubelet.api.pod import (
     Container,
     ContainerPort,
@@ -386,7 +387,7 @@ _FILE_FIELD_PATHS = {
     "metadata.labels",
     "metadata.annotations",
 }
-_SUBSCRIPTED = re.compile(r"metadata\.(labels|annotations)\['([^']*)'\]")
+_SUBSCRIPTED = pattern(r"metadata\.(labels|annotations)\['([^']*)'\]")
 
 
 def _validate_env(variable: EnvVar, container_path: str, index: int, spec: PodSpec) -> Complaints:

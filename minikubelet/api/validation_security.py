@@ -1,8 +1,8 @@
 """Refuses what the API server would refuse in security contexts, enforced here or not."""
 
-import re
 from typing import Any
 
+from minikubelet.api.patterns import pattern
 from minikubelet.api.pod import PodSecurityContext, SecurityContext
 from minikubelet.api.rules import Complaints, duplicate, forbidden, invalid, one_of, required
 
@@ -39,7 +39,7 @@ def validate_pod_security(context: PodSecurityContext, path: str) -> Complaints:
         names.add(name)
 
 
-_SYSCTL = re.compile(r"[a-z0-9]([-_a-z0-9]*[a-z0-9])?([./][a-z0-9]([-_a-z0-9]*[a-z0-9])?)*")
+_SYSCTL = pattern(r"[a-z0-9]([-_a-z0-9]*[a-z0-9])?([./][a-z0-9]([-_a-z0-9]*[a-z0-9])?)*")
 
 
 def validate_container_security(context: SecurityContext, path: str) -> Complaints:

@@ -8,12 +8,11 @@ import argparse
 import errno
 import gc
 import os
-import re
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
 from signal import SIGINT, SIGPIPE
-from typing import Any, NoReturn, TextIO
+from typing import NoReturn, TextIO
 
 from minikubelet.cli.options import bench_options, fuzz_options, parser, run_options
 
@@ -66,7 +65,6 @@ def command() -> NoReturn:
     All that was started is over, all that was opened is closed: the interpreter need not be taken apart,
     which would take longer than to stop a hundred containers.
     """
-    re.compile = _compile_later  # type: ignore[assignment]
     argparse._ = str  # type: ignore[attr-defined] # looks for no translation; our own words have none either
     code = main()
     sys.stderr.flush()
@@ -131,29 +129,3 @@ def _open_standard_streams() -> None:
     sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-
-
-# ------------------------------------------------------------------ patterns
-
-_compile = re.compile
-
-
-def _compile_later(*said: Any) -> Any:
-    """In place of `re.compile`: the patterns of our modules and of PyYAML's wait for their first use.
-
-    libyaml does the reading, but PyYAML loads its own reader and resolver with it. To compile their
-    patterns, one of which spells out Unicode, takes a fifth of a start, and nobody uses them.
-    """
-    module = sys._getframe(1).f_globals.get("__name__", "")
-    return _Pattern(said) if module.startswith(("yaml.", "minikubelet.")) else _compile(*said)
-
-
-class _Pattern:
-    """A pattern until something is asked of it."""
-
-    def __init__(self, said: tuple[Any, ...]) -> None:
-        self._said = said
-
-    def __getattr__(self, name: str) -> Any:
-        self.__dict__[name] = asked = getattr(_compile(*self._said), name)
-        return asked

@@ -22,6 +22,7 @@ from zlib import crc32
 from minikubelet.api.event import Event
 from minikubelet.api.job import Job
 from minikubelet.api.meta import format_micro_time
+from minikubelet.api.patterns import pattern
 from minikubelet.api.pod import Pod, PodSpec
 from minikubelet.api.values import Factory, define, frozen
 from minikubelet.cli.ending import Ending, signal_name
@@ -149,7 +150,7 @@ class Lines:
 
 
 _SGR = r"\x1b\[[0-9;:]*m"
-_CONTROL = re.compile(
+_CONTROL = pattern(
     rf"({_SGR})"
     r"|\x1b\[[0-?]*[ -/]*[@-~]"  # other control sequences: cursor, erase, scroll region, modes
     r"|\x1b[\]PX^_].*?(?:\x07|\x1b\\|$)"  # strings: window title, device control

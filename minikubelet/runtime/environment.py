@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from minikubelet.api.config import ConfigMap, Secret
+from minikubelet.api.patterns import pattern
 from minikubelet.api.pod import (
     ConfigMapKeySelector,
     Container,
@@ -232,7 +233,7 @@ class _Lookup:
 
 # ------------------------------------------------------------------ $(NAME)
 
-_REFERENCE = re.compile(r"\$(?:\$|\(([^)]*)\))")
+_REFERENCE = pattern(r"\$(?:\$|\(([^)]*)\))")
 
 
 def expand(text: str, lookup: Mapping[str, str]) -> str:

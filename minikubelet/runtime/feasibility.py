@@ -5,12 +5,12 @@ for what runs all the same.
 """
 
 import os
-import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from minikubelet.api.errors import FieldError, Notice, Origin
 from minikubelet.api.manifest import Manifest
+from minikubelet.api.patterns import pattern
 from minikubelet.api.pod import Container, Lifecycle, LifecycleHandler, PodSpec, Probe
 from minikubelet.api.values import evolve
 from minikubelet.runtime.images import ImageResolver, UnresolvedImage, ways_out
@@ -199,7 +199,7 @@ def pids_limit_notices(pids: int | None) -> list[Notice]:
     return [Notice(f"--pod-pids-limit not enforced: {trouble}; {cgroups.ADVICE}")] if trouble else []
 
 
-_EVERYBODY = re.compile(
+_EVERYBODY = pattern(
     r"(?<![\w./-])(?:/\S*/)?(killall5?|pkill|skill)(?![\w-])"
     # `kill -1 PID` is a hang-up for one process; as the process `-1` means everybody.
     r"|(?<![\w./-])kill(?:\s+(?:-s\s*\w+|-n\s*\d+|-\w+|--))+\s+-1(?!\d)"

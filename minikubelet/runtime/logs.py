@@ -7,12 +7,12 @@ costs no Python of its own.
 """
 
 import os
-import re
 import threading
 from collections.abc import Callable, Sequence
 from time import gmtime, strftime, time_ns
 from typing import Literal
 
+from minikubelet.api.patterns import pattern
 from minikubelet.runtime.planted import open_regular
 
 StreamName = Literal["stdout", "stderr"]
@@ -26,7 +26,7 @@ ROTATE_FILES = 5
 "LOG-5: `containerLogMaxSize` and `containerLogMaxFiles`, the active file included."
 
 
-_ATTEMPT = re.compile("[0-9]{1,18}")
+_ATTEMPT = pattern("[0-9]{1,18}")
 
 
 def log_directory(root: str, namespace: str, pod_name: str, uid: str, container: str) -> str:
