@@ -13,7 +13,7 @@ import pytest
 
 from minikubelet.runtime.mounts import mount_support
 
-LIMIT = 30  # seconds for anything that is waited for; all of it takes a few
+LIMIT = 60  # seconds for anything that is waited for; all of it takes a few
 
 
 def command(folder, *arguments):

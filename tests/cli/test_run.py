@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-LIMIT = 30  # seconds for anything that is waited for; all of it takes a few
+LIMIT = 60  # seconds for anything that is waited for; all of it takes a few
 
 FOREVER = "trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 0.05; done"
 STUBBORN = "trap '' TERM; echo up; while :; do sleep 0.05; done"

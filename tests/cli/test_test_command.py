@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-LIMIT = 30  # seconds for anything that is waited for; all of it takes a few
+LIMIT = 60  # seconds for anything that is waited for; all of it takes a few
 
 MAIN = "echo accepting films; sleep 0.3"
 PROXY = "trap 'exit 0' TERM; echo up; while :; do sleep 0.02; done"

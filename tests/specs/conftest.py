@@ -29,6 +29,24 @@ def run_spec(tmp_path: Path, free_port: Callable[[int], None]) -> Iterator[RunSp
         run.close()
 
 
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], SpecRun]:
+    """The run of `specs/NAME`, which succeeds by itself: one for all who only look at what came of it."""
+    runs: dict[str, SpecRun] = {}
+
+    def run(name: str) -> SpecRun:
+        if name not in runs:
+            runs[name] = SpecRun(SPECS / name, (), tmp_path_factory.mktemp("ended"), terminal=False)
+            try:
+                code = runs[name].exit_code()
+            finally:
+                runs[name].close()
+            assert code == 0, runs[name].output
+        return runs[name]
+
+    return run
+
+
 def port_is_free(port: int) -> bool:
     with socket.socket() as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -24,7 +24,7 @@ import attrs
 import pytest
 
 SPECS = Path(__file__).parents[2] / "specs"
-LIMIT = 30  # seconds for anything that is waited for; all of it takes a few
+LIMIT = 60  # seconds for anything that is waited for; all of it takes a few
 
 T = TypeVar("T")
 

@@ -9,13 +9,14 @@ import pytest
 from spec_run import RunSpec, SpecRun, condition, container_status
 
 
-def test_the_sidecar_of_the_first_article_lives_exactly_as_long_as_it_is_needed(run_spec: RunSpec) -> None:
+def test_the_sidecar_of_the_first_article_lives_exactly_as_long_as_it_is_needed(
+    run_spec: RunSpec, ended: Callable[[str], SpecRun]
+) -> None:
     """It starts before the main task, and is stopped within 50 ms after the task exits (SIDE-2, SIDE-21)."""
-    for _ in range(3):  # this machine may stand still for as long; minikubelet may not, each time
-        run = run_spec("native-sidecar-job.yaml")
-        took = time_to_stop_the_sidecar(run)
-        if took < 0.05:
-            break
+    took = time_to_stop_the_sidecar(ended("native-sidecar-job.yaml"))
+    for _ in range(2):  # this machine may stand still for as long; minikubelet may not, each time
+        if took >= 0.05:
+            took = time_to_stop_the_sidecar(run_spec("native-sidecar-job.yaml"))
 
     assert took < 0.05
 
@@ -36,11 +37,9 @@ def time_to_stop_the_sidecar(run: SpecRun) -> float:
     return float(shipper_stopped["monotonicSeconds"] - task_exited["monotonicSeconds"])
 
 
-def test_the_first_article_s_pod_and_job_complete(run_spec: RunSpec) -> None:
+def test_the_first_article_s_pod_and_job_complete(ended: Callable[[str], SpecRun]) -> None:
     """Exit codes of sidecars do not count (SIDE-17), the Job completes with the pod (JOB-16, JOB-30)."""
-    run = run_spec("native-sidecar-job.yaml")
-
-    assert run.exit_code() == 0, run.output
+    run = ended("native-sidecar-job.yaml")
     pod, job = run.pod(), run.job()
     assert pod["status"]["phase"] == "Succeeded"
     assert container_status(pod, "main-task")["state"]["terminated"]["reason"] == "Completed"

@@ -21,20 +21,18 @@ def assert_in_this_order(run: SpecRun, *wanted: tuple[str, str]) -> None:
 # ------------------------------------------------------------------ sidecars
 
 
-def test_a_readiness_probe_holds_up_the_main_until_the_sidecar_is_ready(run_spec: RunSpec) -> None:
+def test_a_readiness_probe_holds_up_the_main_until_the_sidecar_is_ready(
+    ended: Callable[[str], SpecRun],
+) -> None:
     """--start-gate ready is the default."""
-    run = run_spec("readiness-gated-sidecar.yaml")
+    run = ended("readiness-gated-sidecar.yaml")
 
-    assert run.exit_code() == 0, run.output
     assert_in_this_order(run, ("proxy", "open for business"), ("app", "started"))
 
 
-def test_the_event_of_a_held_up_start_names_the_option(run_spec: RunSpec) -> None:
+def test_the_event_of_a_held_up_start_names_the_option(ended: Callable[[str], SpecRun]) -> None:
     """Nobody shall take the default gate for what a cluster does (SIDE-4)."""
-    run = run_spec("readiness-gated-sidecar.yaml")
-
-    assert run.exit_code() == 0, run.output
-    (told,) = run.events("StartGate", "proxy")
+    (told,) = ended("readiness-gated-sidecar.yaml").events("StartGate", "proxy")
     assert "--start-gate" in told["message"]
 
 
