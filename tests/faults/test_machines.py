@@ -120,11 +120,17 @@ def test_hundreds_of_containers_that_crash_at_once(tmp_path: Path) -> None:
 # ------------------------------------------------------------------ disks
 
 
+SMALL_FILES = """
+import resource, sys
+sys.dont_write_bytecode = True  # CPython would leave half of a module's, which nobody can load any more
+resource.setrlimit(resource.RLIMIT_FSIZE, (20000, resource.RLIM_INFINITY))
+"""
+
+
 def test_a_full_disk_under_the_logs_ends_no_pod(tmp_path: Path) -> None:
     """What is lost is told at first, in an Event, and in all; with --log-dir the exit code is 1."""
-    prelude = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (20000, resource.RLIM_INFINITY))"
     main = container("i=0; while [ $i -lt 1000 ]; do echo $i a few words more; i=$((i+1)); done")
-    code, out, err = run_to_end(tmp_path, pod(main), "--log-dir", "logs", prelude=prelude)
+    code, out, err = run_to_end(tmp_path, pod(main), "--log-dir", "logs", prelude=SMALL_FILES)
     (log,) = (tmp_path / "logs").glob("*/main/0.log")
     prefix = len("2024-05-06T07:08:09.000000001Z stdout F ")
     lost = sum(prefix + len(f"{i} a few words more\n") for i in range(1000)) - 20000
