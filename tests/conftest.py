@@ -4,9 +4,22 @@ import os
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 import ways
+
+# No assertion on speed: an example takes as long as a busy machine needs for it.
+hypothesis.settings.register_profile(
+    "patient",
+    hypothesis.settings.default,
+    deadline=None,
+    suppress_health_check=(
+        *hypothesis.settings.default.suppress_health_check,
+        hypothesis.HealthCheck.too_slow,
+    ),
+)
+hypothesis.settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -105,11 +105,12 @@ def need_sandbox() -> None:
 def test_a_read_only_root_has_places_to_write(directory: Path) -> None:
     """readOnlyRootFilesystem: volumes, the working directory, the termination log and /dev, nothing else."""
     need_mounts()
+    mine = directory.name  # other tests on this machine have the same /dev/shm
     script = (
-        "for place in . /v /dev/shm; do echo x > $place/mk-test || exit 1; done; rm /dev/shm/mk-test\n"
+        f"for place in . /v /dev/shm; do echo x > $place/{mine} || exit 1; done; rm /dev/shm/{mine}\n"
         "echo words > /dev/termination-log || exit 2\n"
         f"for place in / /tmp /etc /var/tmp {directory}; do\n"
-        "  if touch $place/mk-test 2> /dev/null; then exit 3; fi\ndone"
+        f"  if touch $place/{mine} 2> /dev/null; then exit 3; fi\ndone"
     )
     result = run(pod(script, f"{MOUNT}\nsecurityContext: {{readOnlyRootFilesystem: true}}", VOLUME))
 
