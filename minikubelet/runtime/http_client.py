@@ -83,7 +83,6 @@ async def get(url: str, headers: Headers, *, timeout_seconds: float = math.inf) 
     which is not followed is returned like any response. Raises `RequestError`.
     """
     deadline = trio.current_time() + timeout_seconds
-    hostname = urlsplit(url).hostname
     for _ in range(MAX_REQUESTS):
         response = await _exchange(url, headers, deadline)
         if response.status not in (301, 302, 303, 307, 308) or not response.location:
@@ -91,7 +90,7 @@ async def get(url: str, headers: Headers, *, timeout_seconds: float = math.inf) 
         location = _printable(response.location)
         try:
             target = urljoin(url, location)
-            if urlsplit(target).hostname != hostname:
+            if urlsplit(target).hostname != urlsplit(url).hostname:
                 return response
         except ValueError as error:
             raise RequestError(f'Get "{url}": failed to parse Location header: {error}') from error
@@ -158,20 +157,20 @@ class _Reader:
 
     async def read_head(self) -> h11.Response:
         """Raises `RequestError`, and what the stream raises."""
-        while True:
+        while self._received < MAX_HEAD_BYTES:
+            if not await self._feed():
+                raise RequestError("unexpected EOF" if self._received else "EOF")
             try:
-                event = self.http.next_event()
+                while (event := self.http.next_event()) is not h11.NEED_DATA:
+                    if isinstance(event, h11.Response):
+                        return event
+                    if event is h11.PAUSED:
+                        raise RequestError(
+                            "malformed HTTP response: switching protocols, which nobody asked for"
+                        )
             except h11.RemoteProtocolError as error:
                 raise RequestError(f"malformed HTTP response: {str(error)[:200]}") from error
-            if isinstance(event, h11.Response):
-                return event
-            if event is h11.NEED_DATA:
-                if self._received >= MAX_HEAD_BYTES:
-                    raise RequestError(f"server response headers exceeded {MAX_HEAD_BYTES} bytes; aborted")
-                if not await self._feed():
-                    raise RequestError("unexpected EOF" if self._received else "EOF")
-            elif event is h11.PAUSED:
-                raise RequestError("malformed HTTP response: switching protocols, which nobody asked for")
+        raise RequestError(f"server response headers exceeded {MAX_HEAD_BYTES} bytes; aborted")
 
     async def read_body(self, body: bytearray) -> str | None:
         """Fill `body` up to the limit. The error text if it broke off, which is no reason to raise:
