@@ -164,3 +164,50 @@ def test_what_is_over_soon_does_not_wait_for_trio():
     assert lines[0] == "quick/first * Started"
     assert lines.index("quick/main * Started") < lines.index("quick/main | done")
     assert lines.index("quick/main | done") < lines.index("quick/main ! Exited: code 3")
+
+
+CHAIN = """
+apiVersion: v1
+kind: Pod
+metadata: {name: chain}
+spec:
+  restartPolicy: Never
+  initContainers:
+  - {name: first, image: any, command: [/bin/true]}
+  - {name: second, image: any, command: [/bin/true]}
+  containers: [{name: main, image: any, command: [/bin/false]}]
+"""
+
+WHAT_THE_CHAIN_WAITS_FOR = """
+import os, sys
+from minikubelet.cli import run
+from minikubelet.cli.main import main
+
+def posix_spawn(path, *arguments, _spawn=os.posix_spawn, **settings):
+    if path in ("/bin/true", "/bin/false"):
+        print(path, "minikubelet.cli.screen" in sys.modules, file=sys.stderr, flush=True)
+    return _spawn(path, *arguments, **settings)
+
+os.posix_spawn = posix_spawn
+run.TRIO_SECONDS = run.PEACE_SECONDS = 60.0  # however slow this machine is
+main(["run", "-"])
+"""
+
+
+def test_a_chain_of_init_containers_does_not_wait_for_those_who_show_it():
+    """INIT-1: what shows the starts is loaded when nothing is due, and tells them in their order."""
+    import subprocess
+
+    program = [sys.executable, "-c", WHAT_THE_CHAIN_WAITS_FOR]
+    env = {name: value for name, value in os.environ.items() if name != "MINIKUBELET_CHECK"}
+    ended = subprocess.run(program, input=CHAIN, env=env, capture_output=True, text=True)
+    assert ended.stderr.splitlines() == ["/bin/true False", "/bin/true False", "/bin/false False"]
+    assert ended.stdout.splitlines()[:7] == [
+        "chain/first * Started",
+        "chain/first * Exited: code 0",
+        "chain/second * Started",
+        "chain/second * Exited: code 0",
+        "chain/main * Started",
+        "chain/main ! Exited: code 1",
+        "chain ! Failed",
+    ]

@@ -222,26 +222,61 @@ PEACE_SECONDS = 0.01
 
 
 class Untold(Observer):
-    """Keeps what happens while those who are to be told of it are not even loaded."""
+    """Keeps what happens while those who are to be told of it are not even loaded.
 
-    def __init__(self) -> None:
+    That is how pods start, and their init containers one after the other: to be served soon they need us,
+    and nobody misses a line in the meantime. Who shows what happens looks at the pods as they are when it is
+    told, so anything else is told at once, and from then on all is. `audience` loads those who want to know.
+    """
+
+    def __init__(self, audience: Callable[[], Sequence[Observer]]) -> None:
+        self._audience = audience
+        self._told: Sequence[Observer] = ()
         self._kept: list[Callable[[Observer], None]] = []
 
     def event(self, event: "Event") -> None:
-        self._kept.append(lambda observer: observer.event(event))
+        if not _is_of_a_start(event):
+            self.tell()
+        self._hear(lambda observer: observer.event(event))
 
     def requested(self, key: str, request: DeletionRequested | ReadinessGateSet) -> None:
-        self._kept.append(lambda observer: observer.requested(key, request))
+        self.tell()
+        self._hear(lambda observer: observer.requested(key, request))
 
     def changed(self, key: str) -> None:
-        self._kept.append(lambda observer: observer.changed(key))
+        self._hear(lambda observer: observer.changed(key))
 
     def job_changed(self, key: str) -> None:
-        self._kept.append(lambda observer: observer.job_changed(key))
+        self._hear(lambda observer: observer.job_changed(key))
 
-    def tell(self, observer: Observer) -> None:
-        for one in self._kept:
-            one(observer)
+    def settled(self) -> None:
+        for observer in self._told:
+            observer.settled()
+
+    def _hear(self, call: Callable[[Observer], None]) -> None:
+        if not self._told:
+            self._kept.append(call)
+        for observer in self._told:
+            call(observer)
+
+    def tell(self) -> None:
+        """Everything that was kept, and from here on at once."""
+        if self._told:
+            return
+        self._told = self._audience()
+        for call in self._kept:
+            for observer in self._told:
+                call(observer)
+        self._kept.clear()
+        self.settled()
+
+
+_OF_A_START = {"Scheduled", "Isolated", "Pulling", "Pulled", "Created", "Started", "SuccessfulCreate"}
+
+
+def _is_of_a_start(event: "Event") -> bool:
+    of_init = (event.involved_object.field_path or "").startswith("spec.initContainers")
+    return event.reason in _OF_A_START or (of_init and event.message.endswith("exited with code 0"))
 
 
 class Run:
@@ -278,7 +313,7 @@ class Run:
         self.kubelet = Kubelet(runtime, options.settings)
         if self.journal is not None:
             self.journal.follow(self.kubelet)
-        self._untold = Untold()
+        self._untold = Untold(self._audience)
         self.kubelet.observers.append(self._untold)
 
     @cached_property
@@ -328,6 +363,7 @@ class Run:
 
     def output(self, pod: Pod, container: str, attempt: int, stream: str, chunk: bytes) -> None:
         """A container wrote something."""
+        self._untold.tell()
         self.screen.log(pod, container, attempt, stream, chunk)
 
     def run(self) -> int:
@@ -346,9 +382,10 @@ class Run:
             self.kubelet.settle()  # the first containers run from here on
             gc.freeze()  # most of what there is now stays to the end: it need not be looked through
             gc.enable()
-            self.screen.writer.start()
-            self._tell()  # before more happens: who shows it looks at the pods as they are then
+            if self.options.timestamps:
+                self._untold.tell()
             self._serve_at_first()
+            self._untold.tell()
             if not self.kubelet.is_finished:
                 import trio
 
@@ -362,13 +399,9 @@ class Run:
             gc.unfreeze()
         return self.ending.exit_code
 
-    def _tell(self) -> None:
-        """From here on those who show and write what happens are told at once."""
-        self.kubelet.observers.remove(self._untold)
-        for observer in (self.screen, self.events_file):
-            if observer is not None:
-                self._untold.tell(observer)
-                self.kubelet.observers.append(observer)
+    def _audience(self) -> list[Observer]:
+        self.screen.writer.start()
+        return [self.screen] if self.events_file is None else [self.screen, self.events_file]
 
     def _serve_at_first(self) -> None:
         """As long as one thing comes right after the other: quick init containers, a pod that is soon over.
@@ -436,6 +469,7 @@ class Run:
             self.kubelet.delete_all(0)
 
     def _finish(self) -> None:
+        self._untold.tell()
         pods = [*self.kubelet.removed_pods, *self.kubelet.pods()]
         jobs = [*self.kubelet.removed_jobs, *self.kubelet.jobs()]
         self.ending = evolve(
