@@ -193,8 +193,9 @@ class ContainerLog:
     def _append(self, pieces: Sequence[bytes | memoryview]) -> None:
         if not pieces:
             return
-        if self._torn or len(pieces) > 1000:  # IOV_MAX is 1024
-            pieces = [b"\n" * self._torn + b"".join(pieces)]
+        mending = int(self._torn)  # by a newline of our own, which is no loss
+        if mending or len(pieces) > 1000:  # IOV_MAX is 1024
+            pieces = [b"\n" * mending + b"".join(pieces)]
         length = sum(map(len, pieces))
         written = 0
         try:
@@ -206,7 +207,7 @@ class ContainerLog:
         except OSError as error:
             self._torn = self._torn or written > 0
             self._size += written
-            self._lose(length - written, error)
+            self._lose(length - max(written, mending), error)
             return
         self._torn = False
         self._size += written

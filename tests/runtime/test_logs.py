@@ -272,6 +272,19 @@ def file_size_limit(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, old)
 
 
+def test_what_is_lost_is_the_same_in_one_piece_or_in_many(tmp_path: Path) -> None:
+    """The newline that would mend a torn entry is none of the container's bytes."""
+    lost = []
+    for name, chunks in (("one", [b"a\nb\nc\n"]), ("many", [b"a\n", b"b\n", b"c\n"])):
+        log = ContainerLog(str(tmp_path / name), 0)
+        with file_size_limit(20):
+            for chunk in chunks:
+                log.write("stdout", chunk)
+        log.close()
+        lost.append(log.lost_bytes)
+    assert lost == [3 * len(NOW + b" stdout F x\n") - 20] * 2
+
+
 def test_a_torn_entry_does_not_spoil_the_next(tmp_path: Path) -> None:
     """A disk that gets full within an entry, and then has room again."""
     told: list[str] = []
