@@ -655,6 +655,7 @@ def test_close_gives_sigchld_back(tmp_path: Path) -> None:
     try:
         supervisor = Supervisor(tmp_path)
         supervisor.run("true")
+        supervisor.wait(lambda: got)  # it may be sent to the thread that starts processes, at its next turn
         supervisor.close()
         handler = signal.getsignal(signal.SIGCHLD)
     finally:
