@@ -285,10 +285,9 @@ def _exec(
     argv: list[str], container: Container, resolution: Resolution, env: ContainerEnvironment
 ) -> list[str]:
     argv = _located(argv, container, resolution)
-    missing = find_program(argv[0], env["PATH"]) is None and not is_mounted(argv[0], container)
-    if resolution.is_stub and missing:
-        return ["true"]  # the image's own tools are as absent as its server; a stub is always well
-    return argv
+    if not resolution.is_stub or find_program(argv[0], env["PATH"]) or is_mounted(argv[0], container):
+        return argv
+    return ["true"]  # the image's own tools are as absent as its server; a stub is always well
 
 
 def _located(argv: list[str], container: Container, resolution: Resolution) -> list[str]:
