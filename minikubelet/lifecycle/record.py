@@ -6,7 +6,8 @@ container; a *latch* only ever moves forward (`passed` grows, `ending` is set on
 shrinks, `finished_at` is set once). All instants are seconds on the runtime's monotonic clock.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping, Set
+from heapq import heapify, heappop, heappush
 from math import inf
 from operator import attrgetter
 from typing import Protocol, TypeVar
@@ -33,6 +34,7 @@ from minikubelet.lifecycle.actions import (
     StopContainer,
 )
 from minikubelet.lifecycle.backoff import BackoffEntry, back_off_message, next_entry
+from minikubelet.lifecycle.clock import Clock
 from minikubelet.lifecycle.facts import (
     ContainerExited,
     ContainerStarted,
@@ -237,75 +239,89 @@ class Ending:
 class Containers(dict[str, ContainerRecord]):
     """What is known of each container of a pod, by name, in spec order.
 
-    After every fact it is asked who is up and who is due. What is so of those that nothing happened to is
-    remembered, so that an answer costs the same however many there are. `lasting` is the spec's.
+    After every fact it is asked whether all the `lasting` ones (of the spec) are ready, and who of them is
+    due. What is so of those that nothing happened to is remembered, so that an answer costs the same however
+    many there are.
     """
 
-    __slots__ = ("_changed", "_down", "_lasting", "_restless", "_unready", "is_draft")
+    __slots__ = ("_agenda", "_changed", "_lasting", "_unready", "is_draft")
 
     def __init__(self, records: Mapping[str, ContainerRecord], lasting: Mapping[str, Container]) -> None:
         super().__init__(records)
         self.is_draft = False
         "Nobody but its owner knows it, who has no more use for it as it was: it is changed in place."
         self._lasting = lasting
-        self._changed = set(records)
+        self._changed = set(lasting)
         "Since it was last asked."
-        self._down: set[str] = set()
         self._unready: set[str] = set()
-        self._restless: set[str] = set()
+        self._agenda: list[tuple[float, str]] = []
+        "A heap of who is quiet until when, for ever not counted; what is not so any more is passed over."
 
     def with_one(self, name: str, container: ContainerRecord) -> "Containers":
         """The same but for one; a copy, unless it is a draft."""
         containers = self if self.is_draft else self._copy()
         containers[name] = container
-        containers._changed.add(name)
+        if name in self._lasting:
+            containers._changed.add(name)
         return containers
 
     @property
-    def any_live(self) -> bool:
-        self._look()
-        return len(self._down) < len(self)
-
-    @property
     def all_ready(self) -> bool:
-        """Of the lasting ones."""
-        self._look()
+        if self._changed:
+            self._look()
         return not self._unready
 
-    @property
-    def restless(self) -> Collection[str]:
-        """The lasting ones that something is due for, or will be although nothing happens to them."""
-        self._look()
-        return self._restless
+    def due(self, clock: Clock) -> Set[str]:
+        """Who is to be looked after now; the clock is asked for the first of the others, too.
+
+        In a heap nobody comes before who is above, so below one that is not due nobody needs to be asked.
+        """
+        if self._changed:
+            self._look()
+        agenda = self._agenda
+        if not agenda or not clock.reached(agenda[0][0]):
+            return _NOBODY  # most of the time
+        names, places = set(), [0]
+        for place in places:
+            if place < len(agenda):
+                until, name = agenda[place]
+                counts = self[name].quiet_until == until
+                if not counts or clock.reached(until):
+                    places += (2 * place + 1, 2 * place + 2)
+                    if counts:
+                        names.add(name)
+        return names
 
     def _copy(self) -> "Containers":
         copy = Containers.__new__(Containers)
         copy.update(self)
         copy.is_draft = False
         copy._lasting = self._lasting
-        copy._changed = self._changed.copy()
-        copy._down, copy._unready = self._down.copy(), self._unready.copy()
-        copy._restless = self._restless.copy()
+        copy._changed, copy._unready = self._changed.copy(), self._unready.copy()
+        copy._agenda = self._agenda.copy()
         return copy
 
     def _look(self) -> None:
+        """At those that changed."""
+        agenda, unready = self._agenda, self._unready
         for name in self._changed:
             container = self[name]
-            _keep(self._down, name, not container.is_live)
-            if name in self._lasting:
-                _keep(self._unready, name, not container.is_ready)
-                _keep(self._restless, name, container.quiet_until < inf)
+            if container.is_ready:
+                unready.discard(name)
+            else:
+                unready.add(name)
+            if container.quiet_until < inf:
+                heappush(agenda, (container.quiet_until, name))
         self._changed.clear()
+        while agenda and self[agenda[0][1]].quiet_until != agenda[0][0]:
+            heappop(agenda)
+        if len(agenda) > 2 * len(self) + 64:
+            agenda[:] = {entry for entry in agenda if self[entry[1]].quiet_until == entry[0]}
+            heapify(agenda)
 
 
-def _keep(names: set[str], name: str, belongs: bool) -> None:
-    if belongs:
-        names.add(name)
-    else:
-        names.discard(name)
-
-
-_QUIET_UNTIL: Callable[[ContainerRecord], float] = attrgetter("quiet_until")
+_NOBODY: frozenset[str] = frozenset()
+_IS_LIVE = attrgetter("is_live")
 
 
 @frozen
@@ -337,7 +353,7 @@ class PodRecord:
 
     @property
     def any_live(self) -> bool:
-        return self.containers.any_live
+        return any(map(_IS_LIVE, self.containers.values()))
 
     @property
     def live_runs(self) -> dict[str, ContainerRun]:
@@ -351,14 +367,6 @@ class PodRecord:
     def all_ready(self) -> bool:
         """COND-5: every sidecar and main."""
         return self.containers.all_ready
-
-    @property
-    def quiet_until(self) -> float:
-        """Before this instant nothing is due in a pod that is up and that nothing happens to."""
-        if len(self.passed) < len(self.spec.init_containers):
-            return -inf
-        containers = self.containers
-        return min(map(_QUIET_UNTIL, map(containers.__getitem__, containers.restless)), default=inf)
 
     def run_of(self, container: Container) -> ContainerRun | None:
         return self.containers[container.name].run

@@ -32,21 +32,20 @@ def keep_running(record: PodRecord, clock: Clock) -> Iterator[Action]:
         if not record.is_preparing and clock.reached(record.prepare_retry_at):
             yield PreparePod()
         return
-    if not clock.reached(record.quiet_until):
-        return  # most of the time
     spec, containers, passed = record.spec, record.containers, record.passed
+    due_names = containers.due(clock)
+    if not due_names and len(passed) == len(spec.init_containers):
+        return  # most of the time
     for container in spec.init_containers:
         if container.name not in passed:
             yield from keep(record, container, clock)
             yield from _pass(record, container)
             return
-        if container.name in spec.sidecars and clock.reached(containers[container.name].quiet_until):
+        if container.name in due_names:
             yield from keep(record, container, clock)
     held_up = False
-    for container in spec.mains_among(containers.restless):
+    for container in spec.mains_among(due_names):
         state = containers[container.name]
-        if not clock.reached(state.quiet_until):
-            continue
         due = [] if state.run is None and held_up else list(keep(record, container, clock))
         yield from due
         held_up = held_up or _holds_up_first_starts(container, state, due)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from minikubelet.api.meta import ObjectMeta
 from minikubelet.api.pod import Container, Pod, PodSpec, Probe
+from minikubelet.lifecycle.actions import Action, AskProbe
 from minikubelet.lifecycle.clock import Clock
 from minikubelet.lifecycle.facts import (
     ContainerExited,
@@ -32,11 +33,12 @@ def record_of() -> PodRecord:
     return new_record(Pod(ObjectMeta(name="p"), SPEC), LifecycleSettings(), 0.0)
 
 
-def facts() -> st.SearchStrategy[Fact]:
+def facts() -> st.SearchStrategy[Fact | Action]:
     names = st.sampled_from(NAMES)
     return st.one_of(
         st.builds(ContainerStarted, names, st.just(0)),
         st.builds(ContainerExited, names, st.just(0), st.integers(0, 1)),
+        st.builds(AskProbe, st.just("probed"), st.just(0), st.just("readiness")),
         st.just(ProbeAnswered("probed", 0, "readiness", "success")),
         st.just(PodPrepared()),
     )
@@ -44,20 +46,36 @@ def facts() -> st.SearchStrategy[Fact]:
 
 @given(st.lists(st.tuples(facts(), st.booleans())))
 def test_what_is_remembered_of_all_containers_is_what_each_of_them_says(
-    history: list[tuple[Fact, bool]],
+    history: list[tuple[Fact | Action, bool]],
 ) -> None:
     """Whenever it was asked in between."""
     record = record_of()
     for at, (fact, is_asked) in enumerate(history):
         record = take_in(record, fact, float(at))
         if is_asked:
-            _ = record.any_live
+            _ = record.all_ready
 
     containers = record.containers
     lasting = {name: containers[name] for name in SPEC.lasting}
-    assert containers.any_live is any(container.is_live for container in containers.values())
     assert containers.all_ready is all(container.is_ready for container in lasting.values())
-    assert set(containers.restless) == {n for n, container in lasting.items() if container.quiet_until < inf}
+    instants = [container.quiet_until for container in lasting.values()]
+    for now in {0.0, 0.5, *instants} - {inf}:
+        asked, asked_of_each = Clock(now), Clock(now)
+        due = {name for name, container in lasting.items() if asked_of_each.reached(container.quiet_until)}
+        assert containers.due(asked) == due
+        assert asked.alarm == asked_of_each.alarm
+
+
+def test_what_is_remembered_does_not_grow_with_what_has_happened() -> None:
+    """Of a liveness probe that is due every 10 s the readiness answers say the same again and again."""
+    probed = Container("c", liveness_probe=Probe(), readiness_probe=Probe())
+    record = new_record(Pod(ObjectMeta(name="p"), PodSpec((probed,))), LifecycleSettings(), 0.0)
+    record = take_in(record, ContainerStarted("c", 0), 0.0)
+    for _ in range(1000):
+        record = take_in(record, ProbeAnswered("c", 0, "readiness", "success"), 0.0)
+        assert record.containers.due(Clock(0.0)) == {"c"}
+
+    assert len(record.containers._agenda) < 100
 
 
 def test_observing_changes_no_record() -> None:
@@ -69,8 +87,8 @@ def test_observing_changes_no_record() -> None:
     assert before == record_of()
     assert started.containers["quiet"].is_live
     assert not ended.containers["quiet"].is_live
-    assert started.containers.any_live
-    assert not ended.containers.any_live
+    assert started.containers.due(Clock(0.0)) == {"probed", "sidecar"}
+    assert ended.containers.due(Clock(0.0)) == {"probed", "sidecar", "quiet"}
 
 
 @pytest.mark.parametrize("between", [None, DeletionRequested(None)])
@@ -106,5 +124,5 @@ def test_containers_that_nothing_is_due_for_are_not_looked_at() -> None:
 
     record = take_in(record, ContainerExited("c7", 0, 3), 2.0)
 
-    assert list(record.containers.restless) == ["c7"]
+    assert record.containers.due(Clock(100.0)) == {"c7"}
     assert [getattr(action, "name", None) for action in plan(record, Clock(100.0))] == ["c7"]
