@@ -447,7 +447,7 @@ def on_a_terminal(folder: Path, script: str, **env: str) -> str:
 
 def test_a_terminal_has_a_status_block_and_colours(tmp_path: Path) -> None:
     """The table of kubectl under the log while the pod runs."""
-    shown = on_a_terminal(tmp_path, "echo hello; sleep 0.3")
+    shown = on_a_terminal(tmp_path, "echo hello; sleep 1")
 
     assert re.search(r"NAME +READY +STATUS +RESTARTS +AGE.*\r\n.*web +1/1 +Running", shown)
     assert "\x1b[2mweb/main * Started\x1b[0m" in shown
