@@ -837,7 +837,7 @@ class Judge:
                 if ta is None or tb is None:
                     continue
                 ba, bb = self.w.birth(pa), self.w.birth(pb)
-                if ba and bb and abs(ba[0] - bb[0]) <= 30:
+                if ba and bb:
                     by_pid = abs(ba[0] - bb[0]) <= 1 and ba[2] == bb[2] and bb[1] < ba[1] < bb[1] + 5000
                     if ba[0] > bb[0] + 1 or by_pid:
                         self.fail(f"{pa} was started after {pb}, should be before")
