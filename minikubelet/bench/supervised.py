@@ -13,6 +13,7 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -230,11 +231,23 @@ def supervised(
     argv: Sequence[str], folder: Path, child: Sequence[str], environment: Mapping[str, str]
 ) -> Iterator[Supervised]:
     """For the length of a block; afterwards there is nothing left of it."""
-    run = Supervised(argv, folder, child, environment)
+    with _signals_held_back() as let_them_come:
+        run = Supervised(argv, folder, child, environment)
+        try:
+            let_them_come()
+            yield run
+        finally:
+            run.close()
+
+
+@contextmanager
+def _signals_held_back() -> Iterator[Callable[[], object]]:
+    """Or one that ends us could come when something has been started, and before it is known here."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
-        yield run
+        yield partial(signal.pthread_sigmask, signal.SIG_SETMASK, before)
     finally:
-        run.close()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 # ------------------------------------------------------------------ what there is below us
@@ -256,20 +269,23 @@ def become_subreaper() -> None:
 @contextmanager
 def bystander(serve: Callable[[], None]) -> Iterator[int]:
     """A forked process that does what `serve` says for the length of a block; its pid."""
-    pid = os.fork()
-    if pid == 0:
+    with _signals_held_back() as let_them_come:
+        pid = os.fork()
+        if pid == 0:
+            try:
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
+                let_them_come()
+                serve()
+            finally:
+                os._exit(0)
+        _bystanders.add(pid)
         try:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            serve()
+            let_them_come()
+            yield pid
         finally:
-            os._exit(0)
-    _bystanders.add(pid)
-    try:
-        yield pid
-    finally:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-        _bystanders.discard(pid)
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            _bystanders.discard(pid)
 
 
 def _left() -> list[int]:

@@ -71,6 +71,34 @@ print(*(len(pids) for pids in run.processes()))
     assert in_its_own_process(tmp_path, program, "sleep", "sh", "-c", shell) == "0 0\n"
 
 
+@pytest.mark.parametrize("start", ["posix_spawn", "fork"])
+def test_a_signal_at_the_start_leaves_nothing_either(tmp_path: Path, start: str) -> None:
+    """What it ends has been started, and nobody has been told yet."""
+    program = f"""\
+import os, signal
+from minikubelet.bench.supervised import bystander
+from minikubelet.runtime.proc import children_of
+
+def {start}(*arguments, _start=os.{start}, **settings):
+    pid = _start(*arguments, **settings)
+    if pid:
+        os.kill(os.getpid(), signal.SIGTERM)
+    return pid
+
+def end(number, frame):
+    raise SystemExit
+
+os.{start} = {start}
+signal.signal(signal.SIGTERM, end)
+try:
+    with supervised(argv, folder, child, {{}}) if {start!r} == "posix_spawn" else bystander(signal.pause):
+        time.sleep(60)
+except SystemExit:
+    print(*children_of(os.getpid(), [os.getpid()]))
+"""
+    assert in_its_own_process(tmp_path, program, "sleep", "sleep", "3600") == "\n"
+
+
 def test_the_time_until_nothing_is_left_is_that_of_the_last_one(tmp_path: Path) -> None:
     """A supervisor that leaves its children to themselves has not stopped them."""
     program = """\
