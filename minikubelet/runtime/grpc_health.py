@@ -255,9 +255,8 @@ class _Call:
             return
         if grpc_status is None:
             raise self._without_grpc_status()
-        number = int(grpc_status) if grpc_status.isdecimal() else len(_CODES)
-        code = _CODES[number] if number < len(_CODES) else "Unknown"
-        raise _CallError(code, unquote(self.headers.get("grpc-message", "")))
+        codes = {str(number): name for number, name in enumerate(_CODES)}
+        raise _CallError(codes.get(grpc_status, "Unknown"), unquote(self.headers.get("grpc-message", "")))
 
     def _without_grpc_status(self) -> _CallError:
         content_type = self.headers.get("content-type", "")

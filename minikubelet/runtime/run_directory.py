@@ -10,10 +10,13 @@ import fcntl
 import os
 import stat
 
+from minikubelet.api.patterns import pattern
 from minikubelet.runtime.removal import remove_tree
 
 PREFIX = "minikubelet-"
 "Of the directories, and so of the names of runs, which their cgroups begin with."
+
+_NAME = pattern(PREFIX + "[0-9a-f]{8}")
 
 RECORD = "run"
 "The file that is locked: what the run's processes have in common, as a guardian wants to be told."
@@ -55,10 +58,10 @@ class RunDirectory:
 
     def discard(self) -> None:
         """Nothing was ever started in it, not even a guardian."""
-        os.unlink(f"{self.path}/{RECORD}")
-        os.rmdir(self.path)
         if self.cgroup:
             os.rmdir(self.cgroup)
+        os.unlink(f"{self.path}/{RECORD}")
+        os.rmdir(self.path)
         os.close(self.lock)
 
 
@@ -82,7 +85,10 @@ def make_locked(parent: str) -> tuple[str, int]:
             os.mkdir(path, 0o700)
         except FileExistsError:
             continue
-        lock = os.open(f"{path}/{RECORD}", os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            lock = os.open(f"{path}/{RECORD}", os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:
+            continue  # another start took it for what a dead one left, in the moment before it had a record
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.fstat(lock).st_nlink:
@@ -104,12 +110,20 @@ def remove_run_directory(path: str) -> None:
 
 
 def lock_of_dead(path: str) -> int | None:
-    """The lock of a dead run, which is ours now. Raises `OSError`."""
+    """The lock of a dead run, which is ours now; None if there is none. Raises `OSError`.
+
+    A run that was killed before it had a record, or when it had removed that, leaves its directory empty:
+    that is removed at once.
+    """
     directory = os.open(path, os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         if os.fstat(directory).st_uid != os.geteuid():
             return None
         lock = os.open(RECORD, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=directory)
+    except FileNotFoundError:
+        if _NAME.fullmatch(os.path.basename(path)):
+            os.rmdir(path)
+        return None
     finally:
         os.close(directory)
     try:

@@ -60,22 +60,29 @@ def _or(value: int | None, default: int) -> int:
     return default if value is None else value
 
 
+def _id(text: str) -> int | None:
+    """None for a name, and for what no id can be; the last one stands for none (setresuid(2))."""
+    is_short = len(text) <= 10 and text.isascii() and text.isdigit()
+    return int(text) if is_short and int(text) < 2**32 - 1 else None
+
+
 def _look_up(text: str) -> Identity:
     """`name`, `uid`, `name:group` or `uid:gid`. A uid that nobody has gets group 0, as in a container."""
     import grp
     import pwd
 
     name, _, group = text.partition(":")
+    number = _id(name)
     try:
-        entry = pwd.getpwuid(int(name)) if name.isdigit() else pwd.getpwnam(name)
+        entry = pwd.getpwnam(name) if number is None else pwd.getpwuid(number)
         uid, gid, home, login = entry.pw_uid, entry.pw_gid, entry.pw_dir, entry.pw_name
     except KeyError:
-        if not name.isdigit():
+        if number is None:
             raise StartError("CreateContainerConfigError", f'no user "{name}" on this host') from None
-        uid, gid, home, login = int(name), 0, "/", None
+        uid, gid, home, login = number, 0, "/", None
     if group:
         try:
-            gid = int(group) if group.isdigit() else grp.getgrnam(group).gr_gid
+            gid = grp.getgrnam(group).gr_gid if (found := _id(group)) is None else found
         except KeyError:
             raise StartError("CreateContainerConfigError", f'no group "{group}" on this host') from None
     groups = tuple(os.getgrouplist(login, gid)) if login is not None else ()

@@ -235,6 +235,7 @@ _NOT_IMPLEMENTED = "error: this server does not implement the grpc health protoc
         (only_headers(grpc_status="4"), "timeout: health rpc did not complete within 10s"),
         (only_headers(grpc_status="99"), _RPC + "Unknown desc = "),
         (only_headers(grpc_status="pear"), _RPC + "Unknown desc = "),
+        (only_headers(grpc_status="9" * 5000), _RPC + "Unknown desc = "),
         (
             grpc_answer(frame(HEALTHY)),
             _RPC + "Internal desc = server closed the stream without sending trailers",

@@ -445,7 +445,11 @@ def test_a_guardian_keeps_the_lock(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "what", ["a directory without a lock", "a file", "a symlink", "a lock that is a symlink"]
+    "what",
+    [
+        *("a directory without a lock", "an empty directory of another name"),
+        *("a file", "a symlink", "a lock that is a symlink"),
+    ],
 )
 def test_what_is_no_run_of_ours_is_not_touched(tmp_path: Path, what: str) -> None:
     elsewhere, runs = tmp_path / "elsewhere", tmp_path / "runs"
@@ -455,6 +459,10 @@ def test_what_is_no_run_of_ours_is_not_touched(tmp_path: Path, what: str) -> Non
     os.rename(run.path, elsewhere)
     name = runs / "minikubelet-12345678"
     if what == "a directory without a lock":
+        name.mkdir()
+        (name / "somebody's").touch()
+    elif what == "an empty directory of another name":
+        name = runs / "minikubelet-backup"
         name.mkdir()
     elif what == "a file":
         name.touch()
@@ -467,6 +475,33 @@ def test_what_is_no_run_of_ours_is_not_touched(tmp_path: Path, what: str) -> Non
 
     assert os.path.lexists(name)
     assert (elsewhere / "run").exists()
+
+
+def test_a_run_that_was_killed_before_it_had_a_lock_is_removed(tmp_path: Path) -> None:
+    """Or after it had none any more: its directory is empty then."""
+    (tmp_path / "minikubelet-1a2b3c4d").mkdir()
+    bury_dead_runs(str(tmp_path))
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_directory_that_another_start_removes_before_it_has_a_lock_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new one is made."""
+    mkdir, made = os.mkdir, []
+
+    def removed_at_first(path: str, mode: int) -> None:
+        mkdir(path, mode)
+        made.append(path)
+        if len(made) == 1:
+            bury_dead_runs(str(tmp_path))
+
+    monkeypatch.setattr(run_directory.os, "mkdir", removed_at_first)
+    path, lock = run_directory.make_locked(str(tmp_path))
+    os.close(lock)
+
+    assert [str(place) for place in tmp_path.iterdir()] == [path] == made[1:]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")

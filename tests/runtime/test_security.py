@@ -136,14 +136,17 @@ def test_own_ids_need_no_user_namespace(become: Become) -> None:
     assert not wants_id_map(pod.spec, container_of(pod))
 
 
-def test_a_name_that_the_host_does_not_know_is_an_error(become: Become) -> None:
+@pytest.mark.parametrize(
+    "user", ["nobody-at-all", "²", "9" * 5000, "4294967295", "-1", "0:²", "0:99999999999"]
+)
+def test_a_name_that_the_host_does_not_know_is_an_error(become: Become, user: str) -> None:
     """STATUS-8; only images have names of users."""
     become(0)
     with pytest.raises(StartError) as caught:
-        find_identity(pod_with().spec, container_of(pod_with()), "no-such-user")
+        find_identity(pod_with().spec, container_of(pod_with()), user)
 
     assert caught.value.reason == "CreateContainerConfigError"
-    assert '"no-such-user"' in caught.value.message
+    assert f'"{user.removeprefix("0:")}" on this host' in caught.value.message
 
 
 # ------------------------------------------------------------------ runAsNonRoot
