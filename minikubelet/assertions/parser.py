@@ -96,8 +96,8 @@ def _tokens(text: str) -> Iterator[_Token]:
                 return
 
 
-_ORDINAL = re.compile(r"([1-9]\d*)(?:st|nd|rd|th)", re.ASCII)
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)", re.ASCII)
+_ORDINAL = re.compile(r"([1-9]\d{0,8})(?:st|nd|rd|th)", re.ASCII)
+_DURATION = re.compile(r"(\d{1,15}(?:\.\d+)?)(ms|s|m|h)", re.ASCII)
 _INTEGER = re.compile(r"\d{1,9}", re.ASCII)
 _RELATIONS = ("before", "after", "within", "at least")
 

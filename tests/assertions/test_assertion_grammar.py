@@ -143,6 +143,8 @@ def test_words_that_only_read_well_mean_nothing_of_their_own(text: str, plain: s
         ("pod p ready within 5", "5", "expected a duration such as 500ms, 3s, 2m or 1h"),
         ("restarts of main = 2", "=", '(equality is "==")'),
         ("restarts of main == many", "many", "expected a whole number"),
+        (f"main {'9' * 5000}th started before a", "9" * 5000 + "th", "expected"),
+        (f"pod p ready within {'9' * 5000}s", "9" * 5000 + "s", "expected a duration"),
         ("log of main contains films", "films", "expected a text in quotes"),
         ('log of main contains "films', '"', "this quote is never closed"),
         ('log of main matches "(a"', '"(a"', "no regular expression"),
