@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from minikubelet.invariants.job_story import JobStory, Turn
 from minikubelet.invariants.rules import Breach, job_invariant
@@ -80,8 +80,12 @@ def job_pods_are_made_when_due(story: JobStory) -> Iterator[Breach]:
 
 
 def _is_between(made: list[int | None], fewest: list[int | None], most: list[int | None]) -> bool:
-    """In real time some are certainly due, some may be."""
-    in_order = made == [index for index in most if index in made][: len(made)]
+    """In real time some are certainly due; some may be, and become so after others have been made."""
+    indexes = [index for index in made if index is not None]
+    in_order = all(
+        index == highest or index not in fewest
+        for index, highest in zip(indexes, accumulate(indexes, max), strict=True)
+    )
     return in_order and Counter(fewest) <= Counter(made) <= Counter(most)
 
 

@@ -214,6 +214,25 @@ def test_JOB_13_in_real_time_a_deadline_is_no_matter_of_milliseconds():
     assert broken(soon) == set()
 
 
+def test_JOB_24_in_real_time_back_offs_may_end_one_after_another_in_one_turn():
+    """Index 1 failed a millisecond before index 0, so its pod is due first. What was due long ago comes in
+    the order of the indexes nevertheless."""
+    scripts = {"main": (Script(1.001, 1), Script(1.0, 1), Script(1.0), Script(1.0))}
+    fields = {"parallelism": 2, "completions": 2, "backoff_limit_per_index": 1}
+    journal = lived(indexed(**fields), scripts=scripts)
+    made = [e for e in entries(journal, "event") if e.detail.reason == "SuccessfulCreate"]
+    between = [e for e in entries(journal, "jobPublished") if made[2].at <= e.at < made[3].at]
+    in_one_turn = without(journal, *between)
+
+    assert [e.detail.message.split("-")[1] for e in made] == ["0", "1", "1", "0"]
+    assert broken(journal) == set()
+    assert "job-pods-are-made-when-due" in broken(in_one_turn)
+    in_one_turn.tolerance = 1.0
+    assert broken(in_one_turn) == set()
+    late = later(in_one_turn, 5.0, *rest_of(in_one_turn, made[2]))
+    assert "job-pods-are-made-when-due" in broken(late)
+
+
 def test_JOB_26_a_success_policy_that_nobody_follows_is_found():
     policy = SuccessPolicy((SuccessPolicyRule("1"),))
     both = {"main": (Script(inf), Script(1.0))}
