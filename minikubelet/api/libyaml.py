@@ -1,8 +1,8 @@
 """What reading takes of PyYAML: its events, its errors and a parser, which is libyaml's where it is there.
 
 `import yaml` loads all of PyYAML and compiles the patterns of its own reader, resolver and constructor, one
-of which spells out Unicode. That was a fifth of a start of `minikubelet run`, and libyaml has no use for
-them: so those patterns are compiled when, and if, somebody looks for something with them.
+of which spells out Unicode. That was an eighth of the CPU of a start of `minikubelet run`, and libyaml has no
+use for them: so those patterns are compiled when, and if, somebody looks for something with them.
 """
 
 import re

@@ -1,11 +1,10 @@
 """Why a run is over, and the exit code that this amounts to."""
 
 from collections.abc import Mapping
-from functools import cache
-from signal import Signals
 from types import MappingProxyType
 
 from minikubelet.api.values import frozen
+from minikubelet.lifecycle.termination import signal_name
 
 SUCCEEDED, FAILED, INVALID, VIOLATED, TIMED_OUT = 0, 1, 2, 3, 124
 SIGNALLED = 128  # + the signal's number
@@ -48,11 +47,3 @@ class Ending:
         if self.timed_out:
             return "timeout"
         return signal_name(self.signal) if self.signal is not None else "finished"
-
-
-@cache
-def signal_name(number: int) -> str:
-    try:
-        return Signals(number).name
-    except ValueError:  # the real-time signals have no names of their own
-        return f"signal {number}"

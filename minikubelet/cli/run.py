@@ -19,13 +19,14 @@ from minikubelet.api.errors import FieldError, ManifestError
 from minikubelet.api.manifest import Manifest, load
 from minikubelet.api.pod import Pod
 from minikubelet.api.values import evolve
-from minikubelet.cli.ending import INVALID, SUCCEEDED, Ending, signal_name
+from minikubelet.cli.ending import INVALID, SUCCEEDED, Ending
 from minikubelet.cli.main import CannotStart, wants_color
 from minikubelet.cli.options import RunOptions
 from minikubelet.cli.writer import tell_stderr
 from minikubelet.invariants import wanted_everywhere
 from minikubelet.kubelet.kubelet import Kubelet, Observer
 from minikubelet.lifecycle.facts import DeletionRequested, ReadinessGateSet
+from minikubelet.lifecycle.termination import signal_name
 from minikubelet.runtime.base import Runtime
 from minikubelet.runtime.configs import Configs
 from minikubelet.runtime.feasibility import (

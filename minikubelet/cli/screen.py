@@ -25,7 +25,7 @@ from minikubelet.api.meta import format_micro_time
 from minikubelet.api.patterns import pattern
 from minikubelet.api.pod import Pod, PodSpec
 from minikubelet.api.values import Factory, define, frozen
-from minikubelet.cli.ending import Ending, signal_name
+from minikubelet.cli.ending import Ending
 from minikubelet.cli.summary import (
     exit_text,
     failure_lines,
@@ -42,7 +42,7 @@ from minikubelet.lifecycle.backoff import current_delay, go_duration
 from minikubelet.lifecycle.printing import PodRow, human_duration, pod_row
 from minikubelet.lifecycle.record import ContainerRecord, ContainerRun, PodRecord
 from minikubelet.lifecycle.restarts import effective_policy, wants_restart
-from minikubelet.lifecycle.termination import stop_signal
+from minikubelet.lifecycle.termination import signal_name, stop_signal
 from minikubelet.runtime.base import Runtime
 
 if TYPE_CHECKING:
@@ -220,7 +220,7 @@ def container_colors(pod: Pod) -> dict[str, str]:
 def event_text(event: Event) -> str:
     """Reason and message, without what the label beside them says already."""
     reference = event.involved_object
-    container = event.involved_object.container
+    container = reference.container
     message = event.message
     if event.reason == "Exited":
         message = exit_text(_exit_code(event))

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from minikubelet.api.job import Job
 from minikubelet.api.pod import Pod
 from minikubelet.api.pod_status import ContainerStateTerminated, ContainerStatus
-from minikubelet.cli.ending import Ending, signal_name
+from minikubelet.cli.ending import Ending
 from minikubelet.cli.table import rows_table
 from minikubelet.lifecycle.printing import cron_job_row, job_row, parse_time, pod_row
+from minikubelet.lifecycle.termination import signal_name
 from minikubelet.lifecycle.verdicts import (
     container_verdict,
     crash_loop_verdict,

@@ -5,8 +5,6 @@ was observed.
 """
 
 from collections.abc import Iterator
-from functools import cache
-from signal import Signals
 
 from minikubelet.api.event import EventType
 from minikubelet.api.values import frozen
@@ -40,6 +38,7 @@ from minikubelet.lifecycle.facts import (
 )
 from minikubelet.lifecycle.record import PodRecord
 from minikubelet.lifecycle.restarts import will_restart_after_kill
+from minikubelet.lifecycle.termination import signal_name
 
 _PROBE_TITLE = {"startup": "Startup", "liveness": "Liveness", "readiness": "Readiness"}
 
@@ -75,7 +74,8 @@ def events_of(record: PodRecord, what: Fact | Action) -> Iterator[Told]:
         case StopContainer(name):
             yield Told("Killing", _killing(record, what), container=name)
         case SignalContainer(name, signal=signal):
-            yield Told("Signalled", f"Sent {_signal_name(signal)} to container {name}", container=name)
+            # ours, like `Exited`: which signal was sent, and when, decides whether a shutdown was in order
+            yield Told("Signalled", f"Sent {signal_name(signal)} to container {name}", container=name)
         case HookFinished():
             yield from _hook_events(record, what)
         case CancelHook(name, hook="preStop"):
@@ -112,15 +112,6 @@ def _killing(record: PodRecord, what: StopContainer) -> str:
         return f"{failed} its postStart hook"
     restarts = will_restart_after_kill(record.spec, record.spec.all_containers[what.name])
     return f"{failed} {what.cause} probe" + (", will be restarted" if restarts and not is_sidecar else "")
-
-
-@cache
-def _signal_name(number: int) -> str:
-    """Ours, like `Exited`: which signal was sent, and when, decides whether a shutdown was in order."""
-    try:
-        return Signals(number).name
-    except ValueError:  # the real-time signals have no names of their own
-        return f"signal {number}"
 
 
 def _hook_events(record: PodRecord, fact: HookFinished) -> Iterator[Told]:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from math import inf
 from posixpath import basename, normpath
-from signal import SIGKILL, Signals
+from signal import SIGKILL
 from typing import Literal, NamedTuple
 
 from minikubelet.api.job import JobSpec
@@ -26,7 +26,7 @@ from minikubelet.lifecycle.backoff import go_duration
 from minikubelet.lifecycle.restarts import effective_policy, will_restart_after_kill
 from minikubelet.lifecycle.shell_script import Command, commands_of, loops_forever, script_in, sleep_seconds
 from minikubelet.lifecycle.startup import needs_readiness_to_pass
-from minikubelet.lifecycle.termination import stop_signal
+from minikubelet.lifecycle.termination import signal_name, stop_signal
 
 
 @frozen
@@ -88,7 +88,7 @@ def _shell_ignores_stop_signal(spec: PodSpec, container: Container, path: str) -
         return
     program = deaf.program
     field = f"{path}.{'command' if container.command else 'args'}"
-    signal = _signal_name(stop_signal(container))
+    signal = signal_name(stop_signal(container))
     grace = go_duration(max(spec.termination_grace_period_seconds, 2))
     if deaf.how == "trap":
         yield Lint(
@@ -203,18 +203,11 @@ def _handles(command: Command, number: int, shell: str) -> bool:
     words = command.words
     if words[0] != "trap" or len(words) < 3:
         return False
-    name = _signal_name(number)
+    name = signal_name(number)
     wanted = {name, name.removeprefix("SIG"), str(number)}
     if shell == "bash":  # it alone runs its EXIT trap when a signal ends it
         wanted |= {"EXIT", "0"}
     return any(word.upper() in wanted or "$" in word for word in words[2:])
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return Signals(number).name
-    except ValueError:
-        return f"signal {number}"
 
 
 # ------------------------------------------------------------------ grace

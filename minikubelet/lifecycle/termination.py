@@ -6,6 +6,7 @@ beginning when all containers are restarted in place (RESTART-15).
 """
 
 from collections.abc import Iterator
+from functools import cache
 from signal import SIGKILL, SIGTERM, Signals
 
 from minikubelet.api.pod import Container
@@ -90,3 +91,11 @@ def stop_signal(container: Container) -> int:
         base = Signals[name[:8]]
         return int(base) + int(name[8:] or 0)
     return Signals[name]
+
+
+@cache
+def signal_name(number: int) -> str:
+    try:
+        return Signals(number).name
+    except ValueError:  # the real-time signals have no names of their own
+        return f"signal {number}"

@@ -9,7 +9,7 @@ outside of it is read, nothing is waited for, and not more than `MAX_SIZE`.
 import os
 from pathlib import Path
 
-from minikubelet.runtime.planted import open_beneath, open_regular
+from minikubelet.runtime.planted import names_inside, open_beneath, open_regular
 
 MAX_SIZE = 1 << 20
 "Bytes; execve(2) takes no single variable of more than 128 KiB."
@@ -20,11 +20,7 @@ def read_variable(volume: Path, path: str, key: str) -> str:
 
     Raises `ValueError` for what is not such a file, in words for people, and `OSError`.
     """
-    root = os.path.realpath(volume)
-    inside = os.path.relpath(os.path.realpath(os.path.join(root, path)), root)
-    if inside.startswith(".."):
-        raise ValueError("it leads out of the volume")
-    *folders, name = inside.split("/")
+    root, (*folders, name) = names_inside(volume, path)
     folder = open_beneath(root, folders)
     try:
         fd = open_regular(f"/proc/self/fd/{folder}/{name}", os.O_RDONLY)

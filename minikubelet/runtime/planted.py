@@ -57,6 +57,18 @@ def open_beneath(root: str | os.PathLike[str], names: Sequence[str], *, make: bo
     return here
 
 
+def names_inside(root: str | os.PathLike[str], path: str) -> tuple[str, list[str]]:
+    """What `path` leads to below `root`: the real path of that, and the names from there.
+
+    Links are followed as long as they stay inside. Raises `ValueError`.
+    """
+    real = os.path.realpath(root)
+    found = os.path.realpath(os.path.join(real, path))
+    if os.path.commonpath((real, found)) != real:
+        raise ValueError(f"{path} is not within the volume")
+    return real, os.path.relpath(found, real).split("/")
+
+
 def identity(fd: int | str) -> Identity:
     """Of a descriptor, or of what a path leads to. Raises `OSError`."""
     found = os.stat(fd)

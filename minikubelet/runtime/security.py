@@ -94,8 +94,6 @@ def container_security(
 
 def wants_id_map(spec: PodSpec, container: Container) -> bool:
     """Whether the manifest asks for ids that only a user namespace can show, since we cannot become them."""
-    if container.security_context is None and spec.secures_nothing:
-        return False
     uid, gid = wanted_ids(spec, container)
     if uid in (None, os.geteuid()) and gid in (None, os.getegid()):
         return False

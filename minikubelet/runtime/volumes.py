@@ -38,7 +38,7 @@ from minikubelet.runtime.environment import (
     resource_value,
 )
 from minikubelet.runtime.mounts import Mount
-from minikubelet.runtime.planted import Identity, identity, open_beneath
+from minikubelet.runtime.planted import Identity, identity, names_inside, open_beneath
 from minikubelet.runtime.removal import remove_tree
 
 
@@ -400,13 +400,11 @@ def _safe_sub_path(
         subject = f'volumeMount "{mount.name}" of container "{container.name}"'
         return _config_error(f"failed to prepare subPath for {subject}: {what}")
 
-    root = Path(os.path.realpath(place))
-    path = Path(os.path.realpath(root / sub_path))
-    if not path.is_relative_to(root):
-        raise failed(f"{sub_path} is not within the volume")
     try:
-        found = open_beneath(root, path.relative_to(root).parts, make=not path.exists())
-    except OSError as error:
+        root, names = names_inside(place, sub_path)
+        path = Path(root, *names)
+        found = open_beneath(root, names, make=not path.exists())
+    except (OSError, ValueError) as error:
         raise failed(error) from error
     try:
         return path, identity(found)

@@ -97,12 +97,20 @@ def test_env_16_a_link_within_the_volume_is_followed(volume: Path) -> None:
     assert read_variable(volume, "link", "KEY") == read_variable(volume, "a/real", "KEY") == "x"
 
 
+def test_env_16_names_may_begin_with_dots(volume: Path) -> None:
+    """As those of what an atomic writer makes; only `..` itself leads out."""
+    (volume / "..data").mkdir()
+    (volume / "..data" / "f").write_text("KEY='x'")
+
+    assert read_variable(volume, "..data/f", "KEY") == "x"
+
+
 @pytest.mark.parametrize("target", ["../secret", "/etc/passwd"])
 def test_env_16_a_link_out_of_the_volume_is_not(volume: Path, target: str) -> None:
     (volume.parent / "secret").write_text("KEY='outside'")
     (volume / "link").symlink_to(target)
 
-    with pytest.raises(ValueError, match="out of the volume"):
+    with pytest.raises(ValueError, match="link is not within the volume"):
         read_variable(volume, "link", "KEY")
 
 
