@@ -250,7 +250,7 @@ class Course:
         self._gates: dict[str, bool] = {}
         self._deletion: tuple[float, float] | None = None
         self._asks_to_end = False
-        self._news = self._batch_news = False
+        self._news = self._start_news = False
         limit = spec.active_deadline_seconds
         self.active_until = inf if limit is None else story.began_at + limit
         "TERM-10."
@@ -328,7 +328,7 @@ class Course:
                 else:
                     life.killings.append(moment)
             case "DeadlineExceeded" if self._end is None or not self._end.is_final:
-                self._news = self._batch_news = False  # TERM-10: it goes before exits of the same instant
+                self._news = self._start_news = False  # TERM-10: it goes before exits of the same instant
                 self._begin_end("deadline", moment, moment.at + self._grace)
             case "RestartingAllContainers":
                 self._settle(moment)
@@ -376,12 +376,11 @@ class Course:
             return
         attempt = next(self._attempts[entry.container])
         life = Life(attempt, track.role, len(self.rebirths))
+        self._start_news = True
         if not attempt.is_real:
-            life.is_over = track.has_run = self._batch_news = True
-        else:
-            self._news = True
-            if life.lifecycle.post_start is None:
-                life.running, track.has_run = moment, True
+            life.is_over = track.has_run = True
+        elif life.lifecycle.post_start is None:
+            life.running, track.has_run = moment, True
         self.lives.append(life)
         self._by_number[attempt.name, attempt.number] = life
         if track.life is not None:
@@ -511,9 +510,13 @@ class Course:
         is_late = moment is not None and moment.at > self.active_until + self.story.tolerance + EXACT
         if moment is not None and is_late and (self._end is None or not self._end.is_final):
             self._begin_end("deadline", moment, self.active_until + self._grace)  # TERM-10
-        if not self._news and (in_batch or not self._batch_news):
+        if in_batch and not self._news:
+            if self._start_news and self._end is None:
+                self._pass_inits()
             return
-        self._news = self._batch_news = False
+        if not self._news and not self._start_news:
+            return
+        self._news = self._start_news = False
         if self._end is None:
             self._end_by_exit()
         if self._end is None:
@@ -600,7 +603,7 @@ class Course:
     # ------------------------------------------------------------------ what is to be published
 
     def _take_publication(self, moment: Moment) -> None:
-        if self._news or self._batch_news or moment.at > self.active_until:
+        if self._news or self._start_news or moment.at > self.active_until:
             self._settle(moment)
         if self._view is None:
             self._view = self._look()

@@ -66,29 +66,28 @@ class Incarnation:
 
 
 @attrs.frozen
-class Waiting:
-    """BACKOFF: how long the next restart of something waits, and since when that is so."""
+class Backoff:
+    """BACKOFF: how long the next restart waits, of one container or of the whole pod (RESTART-20)."""
 
-    delay: float
-    since: float
+    settings: LifecycleSettings
+    tolerance: float
+    "As the journal has it, in seconds."
+    delay: float = 0.0
+    since: float = -inf
 
+    def wait(self, ended_at: float, restarted_at: float) -> float:
+        """BACKOFF-2, BACKOFF-5: seconds from an end to the restart. If the run was about as long as the limit
+        it is the restart, inf if there is none, that tells whether it was longer."""
+        over = ended_at - self.since - self.settings.backoff_reset
+        is_forgotten = over > 0
+        if abs(over) < self.tolerance:
+            is_forgotten = restarted_at - ended_at < self.delay / 2
+        return 0.0 if is_forgotten else self.delay
 
-def wait_before_restart(waiting: Waiting | None, ended_at: float, settings: LifecycleSettings) -> float:
-    """BACKOFF-2, BACKOFF-5: seconds from an end to the restart."""
-    if waiting is None or ended_at - waiting.since > settings.backoff_reset:
-        return 0.0
-    return waiting.delay
-
-
-def after_restart(
-    waiting: Waiting | None, ended_at: float, restarted_at: float, settings: LifecycleSettings
-) -> Waiting:
-    """BACKOFF-1, BACKOFF-4, BACKOFF-8."""
-    if waiting is None or ended_at - waiting.since > settings.backoff_reset:
-        delay = settings.backoff_base
-    else:
-        delay = 2 * waiting.delay
-    return Waiting(min(delay, settings.backoff_max), restarted_at)
+    def after(self, ended_at: float, restarted_at: float) -> "Backoff":
+        """BACKOFF-1, BACKOFF-4, BACKOFF-8."""
+        delay = 2 * self.wait(ended_at, restarted_at) or self.settings.backoff_base
+        return attrs.evolve(self, delay=min(delay, self.settings.backoff_max), since=restarted_at)
 
 
 # ------------------------------------------------------------------ policies
@@ -220,7 +219,7 @@ class Reckoning:
         self._live: set[int] = set()
         self._over: dict[str, bool] = {}
         self._is_down = False
-        self._waiting: Waiting | None = None
+        self._backoff = Backoff(story.settings, story.tolerance)
         self._read()
         if self.incarnations and self.incarnations[-1].end is None:
             self.incarnations[-1].end = self.end
@@ -337,16 +336,15 @@ class Reckoning:
         last = self.incarnations[-1]
         if last.end is None or last.end.by is None or last.end.by.exited is None:
             return
-        opens_at = inf if self._live else self.reopens_at(last)
+        opens_at = inf if self._live else self.reopens_at(last, moment.at if starting else inf)
         if starting or moment.at > opens_at + self.slack:
             ended_at = last.end.by.exited.at
-            opened_at = min(opens_at, moment.at)
-            self._waiting = after_restart(self._waiting, ended_at, opened_at, self.story.settings)
+            self._backoff = self._backoff.after(ended_at, min(opens_at, moment.at))
             self._over.clear()
             self._is_down = False
             self.incarnations.append(Incarnation(moment.index - 0.5, opens_at))
 
-    def reopens_at(self, incarnation: Incarnation) -> float:
+    def reopens_at(self, incarnation: Incarnation, started_at: float = inf) -> float:
         """When the pod begins again after its in-place restart, given that nothing lives any more."""
         assert incarnation.end is not None and incarnation.end.by is not None
         trigger = incarnation.end.by.exited
@@ -357,8 +355,7 @@ class Reckoning:
             for start in starts
             if start.attempt is not None and start.attempt.exited is not None
         ]
-        wait = wait_before_restart(self._waiting, trigger.at, self.story.settings)
-        return max(max(ends), trigger.at + wait)
+        return max(max(ends), trigger.at + self._backoff.wait(trigger.at, started_at))
 
 
 def reckoning_of(story: PodStory) -> Reckoning:

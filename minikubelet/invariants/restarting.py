@@ -1,19 +1,18 @@
 """What follows an exit: another attempt or none, and exactly when (RESTART, BACKOFF, SIDE, INIT)."""
 
 from collections.abc import Iterator
+from math import inf
 
 import attrs
 
 from minikubelet.invariants.progress import free_at
 from minikubelet.invariants.reckoning import (
+    Backoff,
     Incarnation,
     Reckoning,
     Start,
-    Waiting,
-    after_restart,
     reckoning_of,
     runs_again,
-    wait_before_restart,
 )
 from minikubelet.invariants.rules import Breach, pod_invariant
 from minikubelet.invariants.story import Attempt, Moment, PodStory
@@ -48,18 +47,17 @@ def expectations(story: PodStory) -> list[Expectation]:
     reckoning = reckoning_of(story)
     found: list[Expectation] = []
     for name in story.attempts:
-        waiting: Waiting | None = None
+        backoff = Backoff(story.settings, story.tolerance)
         for incarnation in reckoning.incarnations:
             starts = incarnation.starts_of(name)
             for n, start in enumerate(starts):
                 following = starts[n + 1] if n + 1 < len(starts) else None
-                expected = _after(reckoning, incarnation, name, start, waiting, following)
+                expected = _after(reckoning, incarnation, name, start, backoff, following)
                 if expected is None:
                     continue
                 found.append(expected)
                 if following is not None and expected.ended is not None:
-                    restarted_at = following.moment.at
-                    waiting = after_restart(waiting, expected.after.at, restarted_at, story.settings)
+                    backoff = backoff.after(expected.after.at, following.moment.at)
     return found
 
 
@@ -68,7 +66,7 @@ def _after(
     incarnation: Incarnation,
     name: str,
     start: Start,
-    waiting: Waiting | None,
+    backoff: Backoff,
     following: Start | None,
 ) -> Expectation | None:
     settings, attempt = reckoning.story.settings, start.attempt
@@ -80,7 +78,7 @@ def _after(
     ended, delay = attempt.exited, 0.0
     due: float | None = None
     if runs_again(reckoning.story.spec, attempt):
-        delay = wait_before_restart(waiting, ended.at, settings)
+        delay = backoff.wait(ended.at, inf if following is None else following.moment.at)
         due = ended.at + delay
     return Expectation(name, ended, attempt, due, delay, following, incarnation)
 

@@ -123,7 +123,7 @@ class HeapScheduler:
             self._now = max(self._now, due_at)
             heapq.heappop(self._heap)[3]()
             settle()
-        self._now = instant
+        self._now = max(self._now, instant)
 
     def clear(self) -> None:
         """Forget what has not come, and who waited for it: nobody is left to pass the time."""

@@ -66,6 +66,22 @@ def test_BACKOFF_5_only_a_longer_run_than_the_limit_resets(lasts, waits):
     assert broken(moved) & {"every-restart-happens", "no-restart-is-early"}
 
 
+@pytest.mark.parametrize(("lasts", "waited", "would_wait"), [(4.999, 10.0, 0.0), (5.001, 0.0, 10.0)])
+def test_BACKOFF_5_in_real_time_the_limit_is_no_matter_of_milliseconds(lasts, waited, would_wait):
+    """Whether a run was longer than it is then told by what follows; half a wait is wrong either way."""
+    settings = LifecycleSettings(backoff_reset=5.0)
+    journal = lived(pod(), scripts=crashes(1.0, lasts, inf), settings=settings, ends_at=60.0)
+    other = later(journal, would_wait - waited, *from_start(journal, "main", 2))
+    half = later(journal, 5.0 - waited, *from_start(journal, "main", 2))
+
+    judges = {"every-restart-happens", "no-restart-is-early"}
+
+    assert broken(other) & judges
+    journal.tolerance = other.tolerance = half.tolerance = 1.0
+    assert broken(journal) == broken(other) & judges == set()
+    assert broken(half) & judges
+
+
 def test_BACKOFF_8_a_wait_beyond_the_cap_is_found():
     settings = LifecycleSettings(backoff_base=4.0, backoff_max=4.0)
     journal = lived(pod(), scripts=crashes(1.0, 1.0, 1.0, inf), settings=settings, ends_at=60.0)
@@ -135,6 +151,19 @@ def test_RESTART_8_an_exit_that_a_rule_restarts_and_nobody_does_is_found():
     assert broken(journal) == set()
     assert "every-restart-happens" in broken(without(journal, *second))
     assert "what-is-over-stays-over" in broken(replaced(journal, exited, detail=41))
+
+
+def test_RESTART_13_what_was_decided_together_with_a_start_that_failed_is_started_nevertheless():
+    """However many they are: the failure is known when all of them have been tried."""
+    error = StartError("RunContainerError", "No such file or directory", recorded=True)
+    main = container(
+        "main", restart_policy="Never", restart_policy_rules=(rule("RestartAllContainers", 128),)
+    )
+    scripts = {"main": (Script(start_error=error), Script(inf))}
+    journal = lived(pod(main=(main, container("b"), container("c"))), scripts=scripts, ends_at=20.0)
+
+    assert [e.attempt for e in entries(journal, "started", "c")] == [0, 1]
+    assert broken(journal) == set()
 
 
 def test_RESTART_13_a_start_amid_the_restart_of_all_containers_is_found():
