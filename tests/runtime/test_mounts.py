@@ -7,17 +7,17 @@ once as an unprivileged user, so that both ways are looked at on one machine.
 import ctypes
 import functools
 import os
-import shutil
 import signal
 import stat
 import subprocess
 import tempfile
-import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import attrs
+import every_user
 import pytest
+from every_user import NOBODY, Unsupported, run_in_child
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -38,8 +38,6 @@ from minikubelet.runtime.mounts import (
 from minikubelet.runtime.security import Security
 from minikubelet.runtime.spawn import User
 
-NOBODY = 65534
-PR_SET_DUMPABLE = 4
 CLONE_NEWNS = 0x20000
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -98,69 +96,28 @@ def shell(namespace: MountNamespace, script: str, *args: str) -> str:
     return run(namespace, "sh", "-c", script, "sh", *args)
 
 
-def as_every_user(test: Callable[[Machine], None]) -> Callable[..., None]:
-    return _in_child(test, ("root", "user"))
+def _on_a_machine(test: Callable[[Machine], None]) -> Callable[[Path], None]:
+    @functools.wraps(test)
+    def wrapper(directory: Path) -> None:
+        support = mount_support(directory)
+        kind = "root" if os.geteuid() == 0 else "user"
+        if support.kind != kind:
+            raise Unsupported(f"namespaces (for mounts, as {kind})")
+        test(Machine(directory, support))
 
-
-def as_root(test: Callable[[Machine], None]) -> Callable[..., None]:
-    return _in_child(test, ("root",))
-
-
-def as_user(test: Callable[[Machine], None]) -> Callable[..., None]:
-    return _in_child(test, ("user",))
-
-
-def _in_child(test: Callable[[Machine], None], kinds: Sequence[str]) -> Callable[..., None]:
-    @pytest.mark.parametrize("kind", kinds)
-    def wrapper(kind: str, require: Callable[[bool, str], None]) -> None:
-        if kind == "root" and os.geteuid() != 0:
-            pytest.skip("needs root")
-        directory = Path(tempfile.mkdtemp(prefix="mounts-"))
-        try:
-            drops = kind == "user" and os.geteuid() == 0
-            if drops:
-                os.chown(directory, NOBODY, NOBODY)
-            message = _run_in_child(functools.partial(_run_test, test, directory, kind), drops)
-            require(message != "unsupported", f"namespaces (for mounts, as {kind})")
-            assert message == ""
-        finally:
-            shutil.rmtree(directory)
-
-    wrapper.__name__ = test.__name__
-    wrapper.__doc__ = test.__doc__
     return wrapper
 
 
-def _run_test(test: Callable[[Machine], None], directory: Path, kind: str) -> str:
-    support = mount_support(directory)
-    if support.kind != kind:
-        return "unsupported"
-    test(Machine(directory, support))
-    return ""
+def as_every_user(test: Callable[[Machine], None]) -> Callable[..., None]:
+    return every_user.as_every_user(_on_a_machine(test))
 
 
-def _run_in_child(body: Callable[[], str], drop_privileges: bool) -> str:
-    """What `body` returns, or the traceback of what it raised."""
-    reader, writer = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            if drop_privileges:
-                os.setgroups([])
-                os.setresgid(NOBODY, NOBODY, NOBODY)
-                os.setresuid(NOBODY, NOBODY, NOBODY)
-                # As for a process that was this user's from its execve on.
-                libc.prctl(PR_SET_DUMPABLE, 1)
-            message = body()
-        except BaseException:
-            message = traceback.format_exc()
-        os.write(writer, message.encode(errors="replace")[:60000])
-        os._exit(0)
-    os.close(writer)
-    with open(reader) as output:
-        message = output.read()
-    os.waitpid(pid, 0)
-    return message
+def as_root(test: Callable[[Machine], None]) -> Callable[..., None]:
+    return every_user.as_root(_on_a_machine(test))
+
+
+def as_user(test: Callable[[Machine], None]) -> Callable[..., None]:
+    return every_user.as_user(_on_a_machine(test))
 
 
 # ------------------------------------------------------------------ where mounts appear
@@ -384,7 +341,7 @@ def test_read_only_keeps_flags_that_a_user_may_not_clear(machine: Machine) -> No
         wanted = Mount(machine.volume, str(machine.target), read_only=True)
         return as_nobody.output("findmnt", "-no", "VFS-OPTIONS", str(machine.target), mounts=[wanted])
 
-    assert _run_in_child(body, drop_privileges=True) == "ro,nosuid,nodev,noexec,noatime\n"
+    assert run_in_child(body, drop_privileges=True) == "ro,nosuid,nodev,noexec,noatime\n"
 
 
 @as_root
