@@ -73,7 +73,7 @@ def validate_job_spec(spec: JobSpec, path: str, name: str) -> Complaints:
     if spec.max_failed_indexes is not None and spec.backoff_limit_per_index is None:
         yield f"{path}.backoffLimitPerIndex", required("when maxFailedIndexes is specified")
     yield from _validate_replacement_policy(spec, path)
-    if spec.managed_by is not None and (len(spec.managed_by) > 63 or "/" not in spec.managed_by):
+    if spec.managed_by is not None and not _is_controller(spec.managed_by):
         why = "must be a domain-prefixed path of at most 63 characters, such as 'acme.io/foo'"
         yield f"{path}.managedBy", invalid(spec.managed_by, why)
 
@@ -95,6 +95,15 @@ def validate_job_spec(spec: JobSpec, path: str, name: str) -> Complaints:
         yield from _validate_failure_policy(spec, f"{path}.podFailurePolicy")
     if spec.success_policy is not None:
         yield from _validate_success_policy(spec, f"{path}.successPolicy")
+
+
+_CONTROLLER_PATH = re.compile(r"[-A-Za-z0-9/._~%!$&'()*+,;=:]+")
+
+
+def _is_controller(value: str) -> bool:
+    """`IsDomainPrefixedPath` in k8s.io/apimachinery/pkg/util/validation, in the length of managedBy."""
+    domain, _, name = value.partition("/")
+    return len(value) <= 63 and dns_subdomain(domain) is None and _CONTROLLER_PATH.fullmatch(name) is not None
 
 
 def _validate_indexed(spec: JobSpec, path: str, name: str) -> Complaints:
@@ -151,8 +160,6 @@ def _validate_failure_policy(spec: JobSpec, path: str) -> Complaints:
     """VALID-23."""
     assert spec.pod_failure_policy is not None
     rules = spec.pod_failure_policy.rules
-    if not rules:
-        yield f"{path}.rules", required()
     if len(rules) > 20:
         yield f"{path}.rules", f"Too many: {len(rules)}: must have at most 20 items"
     for index, rule in enumerate(rules):
@@ -238,7 +245,7 @@ def _count_indexes(text: str, completions: int) -> tuple[int | None, str | None]
             return None, invalid(text, f"{quoted(part)} is no index and no range of indexes")
         first = int(match[1])
         end = int(match[2]) if match[2] else first
-        if first <= last or end < first:
+        if first <= last or (match[2] and end <= first):
             return None, invalid(text, f"indexes must ascend, {quoted(part)} does not")
         if end >= completions:
             return None, invalid(text, f"{end} is not below completions ({completions})")

@@ -162,6 +162,10 @@ SENSE = [
     ("spec.completionMode", "Unsupported value", job("completionMode: §Sideways")),
     ("spec.podFailurePolicy.rules[0].onExitCodes.values", "must be ordered", job("podFailurePolicy: {rules: [{action: Ignore, onExitCodes: {operator: In, §values: [2, 1]}}]}")),
     ("spec.successPolicy.rules[0].succeededIndexes", "not below completions (2)", job("completions: 2\ncompletionMode: Indexed\nsuccessPolicy: {rules: [{succeededIndexes: §0-2}]}")),
+    ("spec.successPolicy.rules[0].succeededIndexes", 'must ascend, "1-1" does not', job("completions: 2\ncompletionMode: Indexed\nsuccessPolicy: {rules: [{succeededIndexes: §1-1}]}")),
+    ("spec.managedBy", "domain-prefixed path", job("managedBy: §Acme.io/foo")),
+    ("spec.managedBy", "domain-prefixed path", job("managedBy: §acme.io/")),
+    ("spec.managedBy", "domain-prefixed path", job("managedBy: §acme.io/f oo")),
     ("spec.maxFailedIndexes", "less than or equal to completions", job("completionMode: Indexed\ncompletions: 1\nmaxFailedIndexes: §2\nbackoffLimitPerIndex: 1")),
     ("metadata.name", "no more than 63", job(metadata=f"name: §{'x' * 64}")),
     ("spec.volumes[0].persistentVolumeClaim.claimName", "RFC 1123 subdomain", pod(spec="volumes: [{name: v, persistentVolumeClaim: {claimName: §../x}}]")),
@@ -215,6 +219,20 @@ def test_a_fault_is_told_with_path_and_place(path, words, marked):
 
     assert (found, place) == (path, [line, column])
     assert words in message
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "podFailurePolicy: {rules: []}",  # VALID-23: at most 20
+        "managedBy: acme.io/~foo(1)",
+        "completions: 2\ncompletionMode: Indexed\nsuccessPolicy: {rules: [{succeededIndexes: ''}]}",
+    ],
+)
+def test_what_is_odd_but_allowed_in_a_job(spec):
+    (loaded,) = load(["-"], stdin=io.StringIO(job(spec))).jobs
+
+    assert loaded.obj.metadata.name == "j"
 
 
 def test_all_faults_are_told_at_once_in_the_order_of_the_file():
