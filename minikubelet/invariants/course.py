@@ -549,7 +549,8 @@ class Course:
 
     def runs_again(self, life: Life) -> bool:
         """RESTART-4..11, INIT-4, SIDE-9, of one that has ended while its pod goes on."""
-        if matching_action(life.container, _code(life)) is not None:
+        action = matching_action(life.container, _code(life))
+        if action == "RestartAllContainers" or (action == "Restart" and not _is_done(life)):
             return True
         policy = life.container.restart_policy or self.spec.restart_policy
         if policy == "Always" and life.role != "init":
@@ -724,6 +725,11 @@ def matching_action(container: Container, code: int) -> str | None:
         if (rule.exit_codes.operator == "In") is (code in rule.exit_codes.values):
             return rule.action
     return None
+
+
+def _is_done(life: Life) -> bool:
+    """INIT-1: an init container that has exited with 0 has nothing more to do."""
+    return life.role == "init" and _code(life) == 0
 
 
 def _code(life: Life) -> int:

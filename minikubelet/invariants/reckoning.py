@@ -107,7 +107,9 @@ def runs_again(spec: PodSpec, attempt: Attempt) -> bool:
     """RESTART-4...RESTART-11, SIDE-9: of an attempt that has ended in a pod that goes on."""
     code = attempt.exit_code
     assert code is not None
-    if attempt.container.restart_policy_rules and matching_action(attempt.container, code) is not None:
+    action = matching_action(attempt.container, code) if attempt.container.restart_policy_rules else None
+    is_done = code == 0 and attempt.name in spec.plain_inits  # INIT-1
+    if action == "RestartAllContainers" or (action == "Restart" and not is_done):
         return True
     policy = policy_of(spec, attempt.container)
     if policy == "OnFailure":

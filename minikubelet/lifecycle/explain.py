@@ -190,7 +190,7 @@ def _deletion_grace(spec: PodSpec) -> float:
 def outcome(spec: PodSpec, container: Container, exit_code: int) -> Outcome:
     """What an exit by itself leads to while its pod goes on."""
     run = ContainerRun(0, started_at=0.0, running_at=0.0, finished_at=0.0, exit_code=exit_code)
-    if restarts_everything(container, run):
+    if restarts_everything(spec, container, run):
         return "restart all"
     if wants_restart(spec, container, run):
         return "restart"
@@ -455,10 +455,11 @@ def _pre_stop(spec: PodSpec, container: Container, hook: LifecycleHandler) -> It
 def _exit_rows(spec: PodSpec, container: Container, after: str | None) -> Iterator[Row]:
     """A row for each rule, then one for exit 0 and one for failure, or one for both if they mean the same."""
     rules = container.restart_policy_rules
+    is_init = container.name in spec.plain_inits
     for position, rule in enumerate(rules, 1):
-        yield _row("Rule" if len(rules) == 1 else f"Rule {position}", _rule(rule))
-    zero = 0 if matching_rule(container, 0) is None else None
-    failing = next((code for code in range(1, 256) if matching_rule(container, code) is None), None)
+        yield _row("Rule" if len(rules) == 1 else f"Rule {position}", _rule(rule, is_init))
+    zero = 0 if matching_rule(spec, container, 0) is None else None
+    failing = next((code for code in range(1, 256) if matching_rule(spec, container, code) is None), None)
     if zero is not None and failing is not None and outcome(spec, container, 0) == "restart":
         any_exit = _sidecar_exit() if container.name in spec.sidecars else _restarted(spec, container)
         yield _row("Any exit" if not rules else "Any other", *any_exit)
@@ -469,10 +470,15 @@ def _exit_rows(spec: PodSpec, container: Container, after: str | None) -> Iterat
         yield _row("Failure" if not rules else "Other exit", *_failure(spec, container, failing, after))
 
 
-def _rule(rule: ContainerRestartRule) -> Sentence:
+def _rule(rule: ContainerRestartRule, is_init: bool) -> Sentence:
     which = "no exit code"
     if rule.exit_codes is not None:
-        listed = _either(rule.exit_codes.values)
+        codes: Sequence[int] = rule.exit_codes.values
+        if is_init and rule.action == "Restart":  # INIT-1: with 0 it is done, whatever the rule says
+            codes = [code for code in codes if code]
+            if rule.exit_codes.operator == "NotIn":
+                codes = [0, *codes]
+        listed = _either(codes)
         which = f"exit code {listed}" if listed else "no exit code"
         if rule.exit_codes.operator == "NotIn":
             which = f"any exit code but {listed}" if listed else "any exit code"

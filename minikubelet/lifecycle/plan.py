@@ -62,7 +62,7 @@ def _end_by_exit(record: PodRecord) -> EndPod | None:
     spec = record.spec
     for container in spec.with_restart_rules:
         run = record.run_of(container)
-        if run is not None and restarts_everything(container, run):
+        if run is not None and restarts_everything(spec, container, run):
             return EndPod("restartAll", 0.0, trigger=container.name)  # RESTART-15
     for container in spec.plain_inits.values():
         run = record.run_of(container)

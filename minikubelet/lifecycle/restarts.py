@@ -17,8 +17,11 @@ def effective_policy(spec: PodSpec, container: Container) -> str:
     return policy
 
 
-def matching_rule(container: Container, exit_code: int) -> ContainerRestartRule | None:
-    """RESTART-6, RESTART-7: first match wins; rules need a restartPolicy of the container's own."""
+def matching_rule(spec: PodSpec, container: Container, exit_code: int) -> ContainerRestartRule | None:
+    """RESTART-6, RESTART-7: first match wins; rules need a restartPolicy of the container's own.
+
+    INIT-1, INIT-4: no rule restarts an init container that is done, such as one for any code but 42.
+    """
     if container.restart_policy is None:
         return None
     for rule in container.restart_policy_rules:
@@ -26,14 +29,15 @@ def matching_rule(container: Container, exit_code: int) -> ContainerRestartRule 
             continue
         listed = exit_code in rule.exit_codes.values
         if listed == (rule.exit_codes.operator == "In"):
-            return rule
+            is_done = exit_code == 0 and container.name in spec.plain_inits
+            return None if is_done and rule.action != RESTART_ALL else rule
     return None
 
 
 def wants_restart(spec: PodSpec, container: Container, run: ContainerRun) -> bool:
     """RESTART-4..11 and SIDE-9, for a run that has ended while its pod goes on."""
     assert run.exit_code is not None
-    if matching_rule(container, run.exit_code) is not None:  # either action runs it again
+    if matching_rule(spec, container, run.exit_code) is not None:  # either action runs it again
         return True
     match effective_policy(spec, container):
         case "Always":
@@ -54,11 +58,11 @@ def waits_for_restart(record: PodRecord, container: Container) -> bool:
     return wants_restart(record.spec, container, state.run)
 
 
-def restarts_everything(container: Container, run: ContainerRun) -> bool:
+def restarts_everything(spec: PodSpec, container: Container, run: ContainerRun) -> bool:
     """RESTART-13: does this exit restart the whole pod in place?"""
     if run.exit_code is None:
         return False
-    rule = matching_rule(container, run.exit_code)
+    rule = matching_rule(spec, container, run.exit_code)
     return rule is not None and rule.action == RESTART_ALL
 
 

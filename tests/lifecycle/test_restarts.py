@@ -58,15 +58,34 @@ def test_RESTART_4_RESTART_5_policies(pod_policy, own_policy, code, restarts):
     ],
 )
 def test_RESTART_6_RESTART_7_first_matching_rule(rules, code, action):
-    matched = matching_rule(
-        container("main", restart_policy="Never", restart_policy_rules=tuple(rules)), code
-    )
+    main = container("main", restart_policy="Never", restart_policy_rules=tuple(rules))
+    matched = matching_rule(pod(main=[main]).spec, main, code)
 
     assert action == (matched.action if matched else None)
 
 
 def test_RESTART_6_rules_need_a_policy_of_the_containers_own():
-    assert matching_rule(container("main", restart_policy_rules=(rule("Restart", "In", 1),)), 1) is None
+    main = container("main", restart_policy_rules=(rule("Restart", "In", 1),))
+
+    assert matching_rule(pod(main=[main]).spec, main, 1) is None
+
+
+@pytest.mark.parametrize(("code", "restarts"), [(0, False), (1, True), (42, False)])
+def test_INIT_1_INIT_4_no_rule_restarts_an_init_container_that_is_done(code, restarts):
+    """Restart on any exit code but 42 means: until it succeeds. For a main container it includes 0."""
+    init = container("init", restart_policy="Never", restart_policy_rules=(rule("Restart", "NotIn", 42),))
+    spec = pod(init=[init], main=[container("main")]).spec
+
+    assert restarts is wants_restart(spec, init, ContainerRun(0, 0.0, exit_code=code))
+
+
+def test_RESTART_13_an_init_container_that_is_done_may_restart_everything():
+    init = container(
+        "init", restart_policy="Never", restart_policy_rules=(rule("RestartAllContainers", "In", 0),)
+    )
+    spec = pod(init=[init], main=[container("main")]).spec
+
+    assert matching_rule(spec, init, 0) is init.restart_policy_rules[0]
 
 
 def test_RESTART_8_a_rule_restarts_despite_never():
