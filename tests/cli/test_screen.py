@@ -657,7 +657,7 @@ def test_finish_tells_what_a_container_was_killed_for() -> None:
         ("Unhealthy", "Readiness probe failed: no", "startup probe", "startup probe [PROBE-15]"),
         (
             "FailedPostStartHook",
-            'Exec lifecycle hook ([x]) for Container "main" failed - error: it exited with 5',
+            'Exec lifecycle hook for Container "main" failed - error: it exited with 5',
             "its postStart hook",
             "its postStart hook [HOOK-3]: it exited with 5",
         ),
