@@ -277,7 +277,9 @@ class JobStory:
             )
             due = self._verdict_due(shown if is_close else now >= deadline - ROUNDING)
         creations = self._creations_due(now)
-        if due is not None or self._verdict is not None or is_deleted or self.spec.suspend:
+        if is_close and due == ("FailureTarget", "DeadlineExceeded"):  # it may have come after they were made
+            creations = Creations([], creations.most, inf)
+        elif due is not None or self._verdict is not None or is_deleted or self.spec.suspend:
             creations = Creations([], [], inf)
         self._wind_up(due)
         pods = [pod for pod in self.pods.values() if not pod.is_finished]

@@ -125,6 +125,8 @@ def _passed(reckoning: Reckoning, incarnation: Incarnation, container: Container
         moment: Moment | None
         if container.name in story.sidecars:
             moment = _unblocks(story, attempt)
+            if moment is not None and _is_gone_by(attempt, moment.at + story.tolerance):
+                continue
         elif attempt.exit_code == 0 and not runs_again(story.spec, attempt):
             moment = attempt.exited
         else:
@@ -132,6 +134,11 @@ def _passed(reckoning: Reckoning, incarnation: Incarnation, container: Container
         if moment is not None and moment.index < incarnation.end_index:
             return Gate(moment.index, moment.at)
     return None
+
+
+def _is_gone_by(attempt: Attempt, instant: float) -> bool:
+    """In real time its end may become known together with what it did just before."""
+    return attempt.exited is not None and attempt.exited.at < instant
 
 
 def _unblocks(story: PodStory, sidecar: Attempt) -> Moment | None:

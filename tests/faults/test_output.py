@@ -30,7 +30,8 @@ import os, signal, sys
 
 def write_more(*_):
     for number in range(200):
-        os.write(1, b''.join(b'%09d\\n' % (1000 * number + i) for i in range(1000)))
+        sys.stdout.buffer.write(b''.join(b'%09d\\n' % (1000 * number + i) for i in range(1000)))
+    sys.stdout.buffer.flush()  # which writes all of it, also when a signal comes in between
     os._exit(0)
 
 signal.signal(signal.SIGTERM, write_more)

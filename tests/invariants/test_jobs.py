@@ -214,6 +214,25 @@ def test_JOB_13_in_real_time_a_deadline_is_no_matter_of_milliseconds():
     assert broken(soon) == set()
 
 
+def test_JOB_13_in_real_time_the_deadline_may_come_in_the_turn_in_which_a_pod_was_made():
+    """The back-off ended in the millisecond before."""
+    scripts = {"main": (Script(0.999, 1), Script(inf))}
+    journal = lived(job(active_deadline_seconds=11), scripts=scripts, ends_at=50.0)
+    made, told = (
+        [e for e in entries(journal, "event") if e.detail.reason == reason][-1]
+        for reason in ("SuccessfulCreate", "DeadlineExceeded")
+    )
+    between = [e for e in entries(journal, "jobPublished") if made.at <= e.at < told.at]
+    in_one_turn = without(journal, *between)
+
+    assert (made.at, told.at) == (10.999, 11.0)
+    assert broken(journal) == set()
+    assert "job-pods-are-made-when-due" in broken(in_one_turn)
+    in_one_turn.tolerance = 1.0
+    assert broken(in_one_turn) == set()
+    assert "job-pods-are-made-when-due" in broken(later(in_one_turn, 5.0, *rest_of(in_one_turn, made)))
+
+
 def test_JOB_24_in_real_time_back_offs_may_end_one_after_another_in_one_turn():
     """Index 1 failed a millisecond before index 0, so its pod is due first. What was due long ago comes in
     the order of the indexes nevertheless."""

@@ -38,9 +38,12 @@ def test_the_event_of_a_held_up_start_names_the_option(ended: Callable[[str], Sp
 
 def test_the_kubelet_s_gate_does_not_wait_for_readiness(run_spec: RunSpec) -> None:
     """SIDE-4, with --start-gate started."""
-    run = run_spec("readiness-gated-sidecar.yaml", "--start-gate", "started")
+    for _ in range(3):  # on a machine that stood still the app may be over before the proxy is open
+        run = run_spec("readiness-gated-sidecar.yaml", "--start-gate", "started")
+        assert run.exit_code() == 0, run.output
+        if any(line.container == "proxy" for line in run.logs()):
+            break
 
-    assert run.exit_code() == 0, run.output
     assert_in_this_order(run, ("app", "started"), ("proxy", "open for business"))
 
 
