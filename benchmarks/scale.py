@@ -38,7 +38,6 @@ DESCRIPTORS_EACH = 4
 
 SPARE_DESCRIPTORS = 200
 PER_POD = 100
-VIRTUAL_SECONDS = 10
 
 
 @attrs.frozen
@@ -127,7 +126,7 @@ class CountingScheduler(HeapScheduler):
         super().run_until(instant, counted)
 
 
-def many_pods(number: int) -> Pods:
+def many_pods(number: int, seconds: float) -> Pods:
     scheduler = CountingScheduler()
     kubelet = Kubelet(SimulatedRuntime({}, scheduler=scheduler))
     spec = PodSpec(
@@ -158,7 +157,7 @@ def many_pods(number: int) -> Pods:
     accepted = time.process_time() - began
     live(2.0)
     scheduler.events = 0
-    lived = live(2.0 + VIRTUAL_SECONDS)
+    lived = live(2.0 + seconds)
     events = scheduler.events
     began = time.process_time()
     kubelet.delete_all()
@@ -185,6 +184,8 @@ def main() -> None:
     parser.add_argument("--idle", type=float, default=60, metavar="S", help=window)
     counts = "how many pods there are in one run after another; default: 100,1000,10000"
     parser.add_argument("--pods", default="100,1000,10000", metavar="N,...", help=counts)
+    length = "virtual seconds that these live; default: 10"
+    parser.add_argument("--seconds", type=float, default=10, metavar="S", help=length)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what was measured there, too")
     given = parser.parse_args()
     containers: list[Containers] = []
@@ -192,7 +193,7 @@ def main() -> None:
         become_subreaper()
         with tools() as these:
             containers = [tell(many_containers(given.containers, these, given.idle))]
-    pods = [tell(many_pods(int(number))) for number in given.pods.split(",") if number]
+    pods = [tell(many_pods(int(number), given.seconds)) for number in given.pods.split(",") if number]
     told = {
         "machine": machine_facts(),
         "containers": [attrs.asdict(one) for one in containers],
