@@ -85,8 +85,11 @@ class SyntaxFault:
 
 def parse(text: str) -> Iterator[Node | SyntaxFault]:
     """The root of each document that has content, or what is wrong with it; goes on after a fault."""
-    text = _join_surrogates(text)
-    start, skipped_lines = 0, 0
+    yield from _parse(_join_surrogates(text), 0)
+
+
+def _parse(text: str, skipped_lines: int) -> Iterator[Node | SyntaxFault]:
+    start, first_line = 0, skipped_lines
     for _ in range(MAX_FAULTS):
         composer = _Composer(text[start:] if start else text, skipped_lines)
         try:
@@ -95,16 +98,51 @@ def parse(text: str) -> Iterator[Node | SyntaxFault]:
         except _Refused as refused:
             yield refused.fault
         except YAMLError as error:
+            values = _json_values(text) if not start and "<document start>" in str(error) else []
+            if len(values) > 1:
+                yield from _parse_each(text, values[1:], first_line)
+                return
             yield _syntax_fault(error, composer)
         # The next document may be fine: a line `---` starts one whatever came before.
-        rest = _line_start(text, composer.document_line + 1)
+        rest = _line_start(text, composer.document_line - first_line + 1)
         match = _DOCUMENT_START.search(text, rest)
         if match is None:
             return
-        start, skipped_lines = match.start(), text.count("\n", 0, match.start())
+        start, skipped_lines = match.start(), first_line + text.count("\n", 0, match.start())
     yield SyntaxFault(skipped_lines + 1, 1, "too many documents that are no YAML, the rest was not read")
 
 
+def _json_values(text: str) -> list[int]:
+    """Where each JSON value begins of those that stand one after another, and what is none, if anything is.
+
+    `jq .items[]` writes objects so, and kubectl reads them; YAML wants `---` between them.
+    """
+    import json
+
+    decode = json.JSONDecoder().raw_decode
+    starts: list[int] = []
+    end = 0
+    while (match := _NOT_SPACE.search(text, end)) is not None:
+        starts.append(match.start())
+        try:
+            _, end = decode(text, match.start())
+        except (ValueError, RecursionError):
+            break
+    return starts
+
+
+def _parse_each(text: str, starts: list[int], line: int) -> Iterator[Node | SyntaxFault]:
+    """Columns count from the line's beginning, or from the value's if another one stands before it."""
+    last = 0
+    for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
+        newline = text.rfind("\n", last, start)
+        begin = start if newline < 0 or text[newline + 1 : start].strip() else newline + 1
+        line += text.count("\n", last, begin)
+        last = begin
+        yield from _parse(text[begin:end], line)
+
+
+_NOT_SPACE = pattern(r"\S")
 _DOCUMENT_START = pattern(r"^---(?=\s|\Z)", re.MULTILINE)
 
 

@@ -190,8 +190,45 @@ def test_every_plain_text_resolves(text):
     assert isinstance(nodes.resolve_plain(text), (str, int, float, bool, type(None)))
 
 
-def test_the_parser_in_python_gives_the_same_tree(monkeypatch):
-    text = "a: [1, 'b', {c: !!str 2}]\nd: &x |\n  text\ne: *x\n---\nf: ''\n"
+@pytest.mark.parametrize(
+    ("text", "places"),
+    [
+        ('{"a": 1}\n{"b": 2}\n', [("a", 1, 2), ("b", 2, 2)]),
+        ('\n{"a": 1}\n\n  {\n   "b": 2}\n{"c": 3}', [("a", 2, 2), ("b", 5, 4), ("c", 6, 2)]),
+        ('{"a": 1}{"b": 2}', [("a", 1, 2), ("b", 1, 2)]),  # counted from the object's own beginning
+        ('{"a": 1}\n{"b": 2}\n---\nc: 3\n---\nd: 4\n', [("a", 1, 2), ("b", 2, 2), ("c", 4, 1), ("d", 6, 1)]),
+    ],
+)
+def test_json_objects_may_stand_one_after_another(text, places):
+    """As `kubectl get -o json | jq .items[]` has them, and `kubectl apply` takes them."""
+    keys = [root.pairs[0][0] for root in nodes.parse(text)]
+
+    assert [(key.text, key.line, key.column) for key in keys] == places
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('{"a": 1}\n{"b": ]\n', 2),
+        ('{"a": 1}\n\n{"b": 1}\n{"c": ]', 4),
+        ("{a: 1}\n{b: 2}\n", 2),  # no JSON, and no YAML without `---`
+    ],
+)
+def test_a_fault_after_json_objects_is_told_in_its_line(text, line):
+    *_, fault = nodes.parse(text)
+
+    assert isinstance(fault, SyntaxFault)
+    assert fault.line == line
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: [1, 'b', {c: !!str 2}]\nd: &x |\n  text\ne: *x\n---\nf: ''\n",
+        '{"a": 1}\n{"b": 2}\n',
+    ],
+)
+def test_the_parser_in_python_gives_the_same_tree(monkeypatch, text):
     fast = [repr_of(root) for root in nodes.parse(text)]
     monkeypatch.setitem(sys.modules, "yaml._yaml", None)
 
