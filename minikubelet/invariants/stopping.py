@@ -58,7 +58,7 @@ def prestops_begin_at_once(story: PodStory) -> Iterator[Breach]:
         if hook is None:
             if (
                 life.lifecycle.pre_stop
-                and stop.grace > EXACT + story.tolerance
+                and stop.deadline > at + story.tolerance + EXACT
                 and _left_by(story, life) > at + story.tolerance
             ):
                 yield Breach(stop.moment, f"preStop of {life} did not run")

@@ -459,3 +459,11 @@ def test_EVENT_2_who_fails_just_before_a_deletion_may_go_for_either_reason(secon
     )
 
     assert bool(breaches("killing-is-told-once", log.journal)) == (seconds > 0.5)
+
+
+@pytest.mark.parametrize("second", [1, 5], ids=["over before anybody acts", "not over"])
+def test_HOOK_5_a_grace_that_is_shortened_at_once_may_leave_a_late_machine_no_time_for_preStop(second):
+    """The second deletion comes before the first one was taken notice of."""
+    log = up(HOOKED, tolerance=1.2).at(1).delete(30).at(1.1).delete(second).at(2.3).signal().at(9).exit()
+
+    assert bool(breaches("prestops-begin-at-once", log.journal)) == (second > 1)
