@@ -5,7 +5,7 @@ The rules of restart policies (RESTART), of back-off (BACKOFF), of thresholds (P
 reckoning. The themes about time (`probing`, `restarting`, `progress`) ask `reckoning_of`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from math import inf
 from typing import Literal
 
@@ -72,22 +72,28 @@ class Backoff:
     settings: LifecycleSettings
     tolerance: float
     "As the journal has it, in seconds."
-    delay: float = 0.0
+    delays: frozenset[float] = frozenset((0.0,))
+    "Seconds: more than one where real time leaves open whether a run was longer than the limit."
     since: float = -inf
 
     def wait(self, ended_at: float, restarted_at: float) -> float:
-        """BACKOFF-2, BACKOFF-5: seconds from an end to the restart. If the run was about as long as the limit
-        it is the restart, inf if there is none, that tells whether it was longer."""
-        over = ended_at - self.since - self.settings.backoff_reset
-        is_forgotten = over > 0
-        if abs(over) < self.tolerance:
-            is_forgotten = restarted_at - ended_at < self.delay / 2
-        return 0.0 if is_forgotten else self.delay
+        """Seconds from an end to the restart, inf if there is none: the most that it can have waited."""
+        return max(self._waits(ended_at, restarted_at))
 
     def after(self, ended_at: float, restarted_at: float) -> "Backoff":
         """BACKOFF-1, BACKOFF-4, BACKOFF-8."""
-        delay = 2 * self.wait(ended_at, restarted_at) or self.settings.backoff_base
-        return attrs.evolve(self, delay=min(delay, self.settings.backoff_max), since=restarted_at)
+        base, cap = self.settings.backoff_base, self.settings.backoff_max
+        delays = frozenset(min(2 * wait or base, cap) for wait in self._waits(ended_at, restarted_at))
+        return attrs.evolve(self, delays=delays, since=restarted_at)
+
+    def _waits(self, ended_at: float, restarted_at: float) -> Collection[float]:
+        """BACKOFF-2, BACKOFF-5: those that the restart is not too early for, or the shortest."""
+        over = ended_at - self.since - self.settings.backoff_reset
+        waits = set(self.delays) if over <= self.tolerance else set()
+        if over > -self.tolerance:
+            waits.add(0.0)
+        latest = restarted_at - ended_at + self.tolerance + ROUNDING
+        return {wait for wait in waits if wait <= latest} or {min(waits)}
 
 
 # ------------------------------------------------------------------ policies

@@ -82,6 +82,21 @@ def test_BACKOFF_5_in_real_time_the_limit_is_no_matter_of_milliseconds(lasts, wa
     assert broken(half) & judges
 
 
+def test_RESTART_20_in_real_time_the_limit_is_no_matter_of_milliseconds_for_a_pod_that_goes_down_slowly():
+    """It takes two seconds to go down, so a restart after two tells that none of four was waited for."""
+    main = container("main", restart_policy="Never", restart_policy_rules=(rule("RestartAllContainers", 42),))
+    scripts = crashes(1.0, 5.0 + 1 / 1024, inf, code=42) | {"other": (Script(term_lasts=inf),)}
+    settings = LifecycleSettings(backoff_base=4.0, backoff_reset=5.0)
+    journal = lived(pod(main=[main, OTHER]), scripts=scripts, settings=settings, ends_at=60.0)
+    sooner = later(journal, -2 / 1024, entries(journal, "exited", "main")[1])
+
+    assert [entry.at for entry in entries(journal, "started", "main")] == [0.0, 3.0, 10.0 + 1 / 1024]
+    assert broken(journal) == set()
+    assert "in-place-restarts-begin-empty" in broken(sooner)
+    sooner.tolerance = 1.0
+    assert broken(sooner) == set()
+
+
 def test_BACKOFF_8_a_wait_beyond_the_cap_is_found():
     settings = LifecycleSettings(backoff_base=4.0, backoff_max=4.0)
     journal = lived(pod(), scripts=crashes(1.0, 1.0, 1.0, inf), settings=settings, ends_at=60.0)
