@@ -6,6 +6,7 @@ as if the field were absent (a required one: empty), so that whatever else is wr
 Whether values make sense is for `validation` to say.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -66,7 +67,7 @@ _SUGGESTIONS = 100
 _LONGEST_NAME = 100
 "Characters of a name that could be a field's."
 _LIMITS = {"i": 2**31, "l": 2**63}
-_TIME = pattern(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
+_TIME = pattern(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
 class _Decoder:

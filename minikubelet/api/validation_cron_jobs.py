@@ -5,7 +5,7 @@ from datetime import UTC
 from minikubelet.api.cron_job import CronJob, CronJobSpec
 from minikubelet.api.cron_schedule import find_zone, parse_schedule
 from minikubelet.api.errors import shown
-from minikubelet.api.rules import Complaint, Complaints, at_least, invalid, one_of, required
+from minikubelet.api.rules import Complaint, Complaints, at_least, invalid, one_of, required, unsupported
 from minikubelet.api.validation import validate_meta
 from minikubelet.api.validation_jobs import validate_job_spec
 
@@ -23,6 +23,9 @@ def validate_cron_job(cron_job: CronJob) -> list[Complaint]:
         ("failedJobsHistoryLimit", spec.failed_jobs_history_limit),
     ):
         found += at_least(0, f"spec.{field}", number)
+    if spec.job_template.spec.manual_selector:  # each Job gets one of its own
+        where = "spec.jobTemplate.spec.manualSelector"
+        found.append((where, unsupported("true", ("nil", "false"))))
     found += validate_job_spec(spec.job_template.spec, "spec.jobTemplate.spec", "")
     return found
 

@@ -231,7 +231,7 @@ def _validate_success_policy(spec: JobSpec, path: str) -> Complaints:
                 yield f"{where}.succeededCount", invalid(count, why)
 
 
-_INDEX_RANGE = re.compile(r"(\d{1,10})(?:-(\d{1,10}))?")
+_INDEX_RANGE = re.compile(r"([0-9]{1,10})(?:-([0-9]{1,10}))?")
 
 
 def _count_indexes(text: str, completions: int) -> tuple[int | None, str | None]:

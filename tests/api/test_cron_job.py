@@ -136,6 +136,12 @@ def test_a_name_leaves_room_for_the_minute():
     ]
 
 
+def test_each_job_selects_its_own_pods():
+    text = CRON_JOB.replace("spec: {template:", "spec: {manualSelector: true, template:")
+
+    assert [path for path, _ in faults(text)] == ["spec.jobTemplate.spec.manualSelector"]
+
+
 def test_the_job_template_is_looked_at_too():
     assert [
         path for path, _ in faults(CRON_JOB.replace("restartPolicy: Never", "restartPolicy: Always"))

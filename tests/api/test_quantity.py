@@ -33,7 +33,7 @@ def test_forms_of_quantities(text, nano):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "m", "1 Gi", "1kb", "1GB", "one", "1e", "--1", ".", "1e99999", "0x10", True]
+    "text", ["", "m", "1 Gi", "1kb", "1GB", "one", "1e", "--1", ".", "1e99999", "0x10", "\uff11", True]
 )
 def test_what_is_no_quantity(text):
     with pytest.raises(ValueError, match="not a quantity"):
