@@ -81,12 +81,13 @@ def posix_spawn(path, *arguments, _spawn=os.posix_spawn, **settings):
     return _spawn(path, *arguments, **settings)
 
 os.posix_spawn = posix_spawn
-sys.argv[1:] = ["run", "-"]
+sys.argv[1:] = ["run", "--log-dir", "logs", "-"]
 command()
 """
 
 NOT_BEFORE_IT_RUNS = """
-    attr attrs dataclasses inspect json logging socket subprocess trio
+    attr attrs ctypes dataclasses datetime inspect json logging socket subprocess trio
+    weakref yaml.constructor
     minikubelet.api.validation_jobs minikubelet.cli.files minikubelet.cli.screen minikubelet.cli.summary
     minikubelet.lifecycle.printing minikubelet.lifecycle.verdicts
     minikubelet.runtime.handlers minikubelet.runtime.mounts minikubelet.runtime.sandbox
@@ -94,7 +95,7 @@ NOT_BEFORE_IT_RUNS = """
 """
 
 
-def test_a_plain_container_runs_before_what_it_has_no_use_for_is_loaded():
+def test_a_plain_container_runs_before_what_it_has_no_use_for_is_loaded(tmp_path):
     """LOCAL start-up: on the way to the first spawn stands what decides about it and what does it. Who
     shows it, what other pods ask for, and attrs, whose place `api.values` takes, come after; what PyYAML's
     own reader would look for is not compiled."""
@@ -102,7 +103,7 @@ def test_a_plain_container_runs_before_what_it_has_no_use_for_is_loaded():
 
     program = [sys.executable, "-c", TO_THE_FIRST_SPAWN]
     env = {name: value for name, value in os.environ.items() if name != "MINIKUBELET_CHECK"}
-    ended = subprocess.run(program, input=PLAIN_POD, env=env, capture_output=True, text=True)
+    ended = subprocess.run(program, input=PLAIN_POD, env=env, cwd=tmp_path, capture_output=True, text=True)
     *loaded, printable = ended.stdout.split()
     assert "minikubelet.runtime.spawn" in loaded
     assert not set(NOT_BEFORE_IT_RUNS.split()) & set(loaded)
@@ -240,4 +241,35 @@ def test_a_chain_of_init_containers_does_not_wait_for_those_who_show_it():
         "chain/main * Started",
         "chain/main ! Exited: code 1",
         "chain ! Failed",
+    ]
+
+
+PARTS_OF_YAML = """
+import sys
+from minikubelet.cli import main
+
+main.main = lambda: 0
+main.os._exit = lambda code: None
+main.command()
+from minikubelet.api import nodes
+print(*(part for part in ("constructor", "dumper") if f"yaml.{part}" in sys.modules))
+(root,), (fault,) = nodes.parse("a: [1]"), nodes.parse("a: [")
+print(type(root).__name__, fault.message)
+import yaml
+print(yaml.load("{a: [1]}", yaml.CSafeLoader), yaml.safe_dump([1], default_flow_style=True).strip())
+import yaml
+print(yaml.constructor.ConstructorError.__name__, yaml.parser.ParserError.__name__)
+"""
+
+
+def test_of_pyyaml_what_reads_is_loaded_first_and_the_rest_when_it_is_asked_for():
+    """In a process of our own; who uses us as a library gets PyYAML as it is."""
+    import subprocess
+
+    ended = subprocess.run([sys.executable, "-c", PARTS_OF_YAML], check=True, capture_output=True, text=True)
+    assert ended.stdout.splitlines() == [
+        "",
+        "MappingNode not valid YAML: while parsing a flow node, did not find expected node content",
+        "{'a': [1]} [1]",
+        "ConstructorError ParserError",
     ]

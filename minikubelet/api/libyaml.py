@@ -1,8 +1,9 @@
 """What reading takes of PyYAML: its events, its errors and a parser, which is libyaml's where it is there.
 
-`import yaml` loads all of PyYAML and compiles the patterns of its own reader, resolver and constructor, one
-of which spells out Unicode. That was an eighth of the CPU of a start of `minikubelet run`, and libyaml has no
-use for them: so those patterns are compiled when, and if, somebody looks for something with them.
+PyYAML compiles patterns for a reader, a resolver and a constructor in Python, one of which spells out
+Unicode. That was an eighth of the CPU of a start of `minikubelet run`, and libyaml has no use for them: so
+they are compiled when, and if, somebody looks for something with them. Where `cli.main` has put off the code
+of PyYAML itself, which loads all of it, no more is loaded than is named here.
 """
 
 import re
@@ -24,6 +25,12 @@ try:
         SequenceStartEvent,
         StreamEndEvent,
     )
+
+    for part in ("nodes", "tokens", "reader", "scanner", "parser", "composer", "_yaml"):
+        try:  # the last is libyaml's parser, and of the others it takes what it makes and raises
+            __import__(f"yaml.{part}")
+        except ImportError:
+            pass  # there is no libyaml
 finally:
     re.compile = _compile
 

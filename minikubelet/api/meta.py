@@ -5,8 +5,8 @@ computes with them (decisions use monotonic seconds, see `minikubelet.lifecycle`
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from functools import lru_cache
+from time import gmtime, strftime
 from typing import Any
 
 from minikubelet.api.values import Factory, frozen
@@ -51,9 +51,10 @@ def format_time(wall_seconds: float) -> str:
 
 @lru_cache(maxsize=1024)  # much happens within a second, and a status is read often
 def _format_second(wall_second: int) -> str:
-    return datetime.fromtimestamp(wall_second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return strftime("%Y-%m-%dT%H:%M:%SZ", gmtime(wall_second))
 
 
 def format_micro_time(wall_seconds: float) -> str:
     """Seconds since the Unix epoch as RFC 3339 with microseconds, as `metav1.MicroTime` is published."""
-    return datetime.fromtimestamp(wall_seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    second, microsecond = divmod(round(wall_seconds * 1_000_000), 1_000_000)
+    return f"{_format_second(second).removesuffix('Z')}.{microsecond:06}Z"

@@ -6,7 +6,6 @@ has settled. Hashes have the form of Kubernetes' own, not their value, which dep
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -145,5 +144,7 @@ def _owner(kind: str, meta: ObjectMeta, names: Names) -> OwnerReference:
 
 def template_hash(template: PodTemplateSpec) -> str:
     """A short text that is the same for equal templates, safe in names (SafeEncodeString)."""
-    decimal = str(zlib.crc32(repr(template).encode()))
+    from zlib import crc32  # needed by few
+
+    decimal = str(crc32(repr(template).encode()))
     return "".join(_ALPHABET[ord(digit) % len(_ALPHABET)] for digit in decimal)

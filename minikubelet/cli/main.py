@@ -4,18 +4,16 @@ What a command needs is imported by the command, so that `--help` and the first 
 for what they have no use for.
 """
 
-import argparse
 import errno
 import gc
 import os
 import sys
-from collections.abc import Sequence
+from _frozen_importlib_external import PathFinder
+from collections.abc import Mapping, Sequence
 from io import TextIOWrapper
 from signal import SIGINT, SIGPIPE
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any, NoReturn, TextIO
-
-from minikubelet.cli.options import bench_options, fuzz_options, parser, run_options
 
 STOPPED_BY_INTERRUPT = 128 + SIGINT
 STOPPED_BY_PIPE = 128 + SIGPIPE
@@ -66,23 +64,49 @@ def command() -> NoReturn:
     All that was started is over, all that was opened is closed: the interpreter need not be taken apart,
     which would take longer than to stop a hundred containers.
     """
-    argparse._ = str  # type: ignore[attr-defined] # looks for no translation; our own words have none either
+    gc.disable()  # until the first containers run: next to nothing that is made for them is garbage
     for name in ("ssl", "hmac"):  # trio's, for TLS and DTLS: with OpenSSL a sixth of our memory
         sys.modules.setdefault(name, stand_in(name))
+    # argparse's, for translations that our own words have not either
+    sys.modules.setdefault("gettext", stand_in("gettext", gettext=str, ngettext=_one_or_many))
+    sys.modules.setdefault("yaml", stand_in("yaml", **_known_of_yaml()))
     code = main()
     sys.stderr.flush()
     os._exit(code)
 
 
-def stand_in(name: str) -> ModuleType:
-    """For a module that is loaded when something is asked of it, and then takes its own place."""
+def _one_or_many(one: str, many: str, number: int) -> str:
+    return one if number == 1 else many
+
+
+def _known_of_yaml() -> Mapping[str, Any]:
+    """Where its parts are, for its own code, which loads all of them, need not run to read YAML.
+
+    Of some parts libyaml wants to know no more than what they raise, and that only to write YAML.
+    """
+    spec = PathFinder.find_spec("yaml")
+    assert spec is not None
+    parts = {"Constructor", "Emitter", "Representer", "Serializer"}
+    unused = SimpleNamespace(**{f"{part}Error": Exception for part in parts})
+    return {"__path__": spec.submodule_search_locations, **{part.lower(): unused for part in parts}}
+
+
+def stand_in(name: str, **known: Any) -> ModuleType:
+    """For a module that is loaded when something not `known` is asked of it, and then takes its own place.
+
+    What was loaded of a package before stays a part of it.
+    """
     module = ModuleType(name)
+    vars(module).update(known)
 
     def ask(attribute: str) -> Any:
         if attribute.startswith("__"):  # asked of all modules alike, by the import system or `inspect`
             raise AttributeError(attribute)
         if sys.modules.get(name) is module:
             del sys.modules[name]
+            for part, value in vars(module).items():
+                if not part.startswith("__"):
+                    vars(__import__(name)).setdefault(part, value)
         return getattr(__import__(name), attribute)
 
     module.__getattr__ = ask  # type: ignore[method-assign] # PEP 562
@@ -90,15 +114,14 @@ def stand_in(name: str) -> ModuleType:
 
 
 def _command(argv: Sequence[str] | None) -> int:
+    from minikubelet.cli.options import bench_options, fuzz_options, parser, run_options
+
     given = parser().parse_args(argv)
     if given.command == "run":
-        gc.disable()  # until the first containers run: next to nothing that is made for them is garbage
-        try:
-            from minikubelet.cli.run import run
+        from minikubelet.cli.run import run
 
-            return run(run_options(given))
-        finally:
-            gc.enable()
+        return run(run_options(given))
+    gc.enable()
     if given.command == "test":
         from minikubelet.cli.test import check_run, options_of
 

@@ -108,16 +108,12 @@ def _folders(options: RunOptions) -> list[str]:
 
 def open_files(options: RunOptions) -> "EventsFile | None":
     """Try where things are to be written. Raises `ManifestError` with all places where that cannot be."""
-    if not (options.log_dir or options.status_file or options.events_file):
-        return None
-    from minikubelet.cli.files import EventsFile
-
     errors: list[FieldError] = []
     events_file = None
     for path, attempt in (
         (options.log_dir, _try_directory),
         (options.status_file, try_file),
-        (options.events_file, EventsFile),
+        (options.events_file, _events_file),
     ):
         if path:
             try:
@@ -129,6 +125,12 @@ def open_files(options: RunOptions) -> "EventsFile | None":
     if errors:
         raise ManifestError(errors)
     return events_file
+
+
+def _events_file(path: str) -> "EventsFile":
+    from minikubelet.cli.files import EventsFile
+
+    return EventsFile(path)
 
 
 def _try_directory(path: str) -> None:

@@ -9,15 +9,13 @@
       pathPrefix: ./bin                  # in front of PATH
 
 Every scalar is taken as it is written, so that `user: 999:999` and `cmd: [sleep, 10]` mean what they say.
-Kept apart from `images`, since most runs have no such file and can do without importing a YAML reader.
+Kept apart from `images`, since most runs have no such file.
 """
 
 import os
 
-import yaml
-from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
-
 from minikubelet.api.errors import FieldError
+from minikubelet.api.nodes import MappingNode, Node, ScalarNode, SequenceNode, SyntaxFault, parse
 from minikubelet.api.values import evolve, frozen
 from minikubelet.runtime.well_known_images import ImageConfig
 
@@ -26,26 +24,27 @@ FIELDS = ("entrypoint", "cmd", "env", "workingDir", "user", "pathPrefix")
 
 def read_images_file(file: str, errors: list[FieldError]) -> tuple[tuple[str, ImageConfig], ...]:
     """The patterns and what they mean, in the order written; faults are added to `errors`."""
-    loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
     try:
         with open(file, encoding="utf-8") as stream:
-            root = yaml.compose(stream, Loader=loader)
+            text = stream.read()
     except OSError as error:
         errors.append(FieldError(file, 0, 0, "", "", f"cannot be read: {error.strerror}"))
+        return ()
     except UnicodeDecodeError as error:
         errors.append(FieldError(file, 0, 0, "", "", f"is not UTF-8: {error.reason}"))
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-        problem = getattr(error, "problem", None) or str(error)
-        errors.append(FieldError(file, line, column, "", "", problem))
-    else:
-        reader = _Reader(file, errors)
-        if root is not None:
-            return tuple(
+        return ()
+    reader = _Reader(file, errors)
+    entries: list[tuple[str, ImageConfig]] = []
+    for number, root in enumerate(parse(text)):
+        if isinstance(root, SyntaxFault):
+            errors.append(FieldError(file, root.line, root.column, "", "", root.message))
+        elif number:
+            reader.fault(root, "", "expected one document, but found another document")
+        else:
+            entries += (
                 (pattern, reader.config(node, pattern)) for pattern, _, node in reader.mapping(root, "")
             )
-    return ()
+    return tuple(entries)
 
 
 @frozen
@@ -102,7 +101,7 @@ class _Reader:
             self.fault(node, path, f"expected a mapping{'' if path else ' of image patterns'}")
             return []
         pairs: dict[str, tuple[str, Node, Node]] = {}
-        for key, value in node.value:
+        for key, value in node.pairs:
             name = self.text(key, path)
             if name in pairs:
                 self.fault(key, f"{path}.{name}".lstrip("."), "is given twice")
@@ -113,17 +112,16 @@ class _Reader:
         if not isinstance(node, SequenceNode):
             self.fault(node, path, "expected a list of words, such as [redis-server, --port, 7000]")
             return ()
-        return tuple(self.text(item, f"{path}[{index}]") for index, item in enumerate(node.value))
+        return tuple(self.text(item, f"{path}[{index}]") for index, item in enumerate(node.items))
 
     def text(self, node: Node, path: str) -> str:
         if not isinstance(node, ScalarNode):
             self.fault(node, path, "expected a string")
             return ""
-        return str(node.value)
+        return node.text
 
     def fault(self, node: Node, path: str, message: str) -> None:
-        mark = node.start_mark
-        self.errors.append(FieldError(self.file, mark.line + 1, mark.column + 1, "", path, message))
+        self.errors.append(FieldError(self.file, node.line, node.column, "", path, message))
 
 
 def _unknown_field(name: str) -> str:

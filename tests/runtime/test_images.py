@@ -605,7 +605,7 @@ def test_an_empty_file_says_nothing(host: Host) -> None:
         ("a: sleep\n", 1, "a", "expected a mapping"),
         ("a: {}\nb: {}\na: {}\n", 3, "a", "is given twice"),
         ("a: [\n", 2, "", ""),
-        ("a: {}\n---\nb: {}\n", 2, "", "but found another document"),
+        ("a: {}\n---\nb: {}\n", 3, "", "but found another document"),
     ],
 )
 def test_a_fault_is_told_with_its_place(host: Host, text: str, line: int, path: str, message: str) -> None:
