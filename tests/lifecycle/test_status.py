@@ -88,13 +88,25 @@ def test_STATUS_7_started_and_ready_are_those_of_the_attempt():
     }
 
 
-def test_INIT_8_an_init_that_is_to_run_again_is_not_ready():
-    again = ContainerRestartRule("Restart", ContainerRestartRuleOnExitCodes("In", (0,)))
+@pytest.mark.parametrize("code", [0, 1])
+def test_INIT_8_an_init_that_is_to_run_again_is_not_ready(code):
+    """Although it has exited with 0, which only RestartAllContainers takes for no end (INIT-4)."""
+    action = "RestartAllContainers" if code == 0 else "Restart"
+    again = ContainerRestartRule(action, ContainerRestartRuleOnExitCodes("In", (code,)))
     init = container("i", restart_policy="Never", restart_policy_rules=(again,))
-    done = run(pod(init=[init]), {"i": Script(lasts=1)}, {9.0: delete()})
+    done = run(pod(init=[init]), {"i": Script(lasts=1, exit_code=code)}, {9.0: delete()})
 
     assert done.status("i", 5.0).state.waiting.reason == "CrashLoopBackOff"
     assert done.status("i", 5.0).ready is False
+
+
+def test_INIT_8_an_init_that_is_done_is_ready_whatever_a_rule_says():
+    again = ContainerRestartRule("Restart", ContainerRestartRuleOnExitCodes("In", (0,)))
+    init = container("i", restart_policy="Never", restart_policy_rules=(again,))
+    done = run(pod(init=[init]), {"i": Script(lasts=1), "main": Script(lasts=9)}, {9.0: delete()})
+
+    assert done.status("i", 5.0).state.terminated.exit_code == 0
+    assert done.status("i", 5.0).ready is True
 
 
 def test_CORE_7_start_time_is_that_of_acceptance_for_good():
