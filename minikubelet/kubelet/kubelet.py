@@ -111,7 +111,8 @@ class Kubelet:
         self._order = count()
         self._is_settling = False
         self._armed_for = inf
-        self._rearm: trio.Event | None = None
+        self._arm = _to_nobody
+        self._marked: trio.Event | None = None
         self._waiters: list[trio.Event] = []
         self._failed_and_gone = False
         self._host = host = proxy(self)  # a worker belongs to it, and not the other way round
@@ -354,8 +355,10 @@ class Kubelet:
         for waiter in self._waiters:
             waiter.set()
         self._waiters.clear()
-        if self._rearm is not None and self.next_alarm() < self._armed_for:
-            self._rearm.set()
+        due = self.next_alarm()
+        if due != self._armed_for:
+            self._armed_for = due
+            self._arm(due)
 
     def _advance(self, worker: "Worker") -> None:
         before = worker.alarm
@@ -390,8 +393,8 @@ class Kubelet:
 
     def _mark(self, worker: "Worker") -> None:
         self._dirty[worker] = None
-        if self._rearm is not None and not self._is_settling:
-            self._rearm.set()
+        if self._marked is not None and not self._is_settling:
+            self._marked.set()
 
     def _mark_due(self) -> None:
         now = self.runtime.now()
@@ -432,13 +435,27 @@ class Kubelet:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.runtime.run, self.settle)
             while True:
-                self.settle()
-                self._rearm = trio.Event()
-                self._armed_for = self.next_alarm()
-                with trio.move_on_after(max(self._armed_for - self.runtime.now(), 0)):
-                    await self._rearm.wait()
+                with trio.CancelScope() as until_alarm:
+                    await self._settle_until(until_alarm)
                 # What has happened by the time of an alarm is to be known when it is judged.
                 await trio.lowlevel.checkpoint()
+
+    async def _settle_until(self, alarm: "trio.CancelScope") -> None:
+        """Settle whenever something has happened; the earliest alarm cancels that."""
+        import trio
+
+        def arm(due: float) -> None:
+            alarm.deadline = trio.current_time() + max(due - self.runtime.now(), 0)
+
+        self._armed_for, self._arm = inf, arm
+        try:
+            while True:
+                self._marked = trio.Event()
+                self.settle()
+                await self._marked.wait()
+                await trio.lowlevel.checkpoint_if_cancelled()
+        finally:
+            self._arm = _to_nobody
 
     async def wait_until(self, condition: Callable[[], bool]) -> None:
         """Return once `condition()` holds; asked again after every change, never polled."""
@@ -473,6 +490,10 @@ class Kubelet:
     def _with_metadata(self, metadata: ObjectMeta) -> ObjectMeta:
         created = format_time(self.epoch + self.runtime.now())
         return evolve(metadata, uid=_new_uid(self._random), creation_timestamp=created)
+
+
+def _to_nobody(due: float) -> None:
+    pass
 
 
 def _is_failed(worker: "JobWorker") -> bool:
