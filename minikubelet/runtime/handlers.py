@@ -9,6 +9,7 @@ all (PROBE-19, PROBE-20). Texts are the kubelet's (`pkg/probe`, `pkg/kubelet/lif
 trio and the protocol libraries are imported when first needed: this module may be imported early.
 """
 
+import functools
 import json
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -17,6 +18,7 @@ from minikubelet.api.pod import (
     ExecAction,
     GRPCAction,
     HTTPGetAction,
+    HTTPHeader,
     IntOrString,
     LifecycleHandler,
     Probe,
@@ -113,9 +115,9 @@ async def _probe_http(action: HTTPGetAction, timeout_seconds: float, container: 
     """PROBE-23, PROBE-24. The failure text never holds the body, nor does that of a plain success."""
     from minikubelet.runtime import http_client
 
-    url = _url(action, container)
+    url, headers = _url(action, container), _headers(action.http_headers, "kube-probe")
     try:
-        response = await http_client.get(url, _headers(action, "kube-probe"), timeout_seconds=timeout_seconds)
+        response = await http_client.get(url, headers, timeout_seconds=timeout_seconds)
     except http_client.RequestError as error:
         return ProbeAnswer("failure", str(error))
     if not 200 <= response.status < 400:
@@ -192,11 +194,11 @@ async def _hook_http(action: HTTPGetAction, container: Container) -> HookAnswer:
 
     try:
         url = _url(action, container)
-        headers = _headers(action, "kube-lifecycle")
+        headers = _headers(action.http_headers, "kube-lifecycle")
         try:
             await http_client.get(url, headers)
         except http_client.PlainHTTPError as error:
-            headers = [(name, value) for name, value in headers if name.lower() != "authorization"]
+            headers = tuple((name, value) for name, value in headers if name.lower() != "authorization")
             try:
                 await http_client.get("http" + url.removeprefix("https"), headers)
             except http_client.RequestError:
@@ -235,10 +237,11 @@ def _url(action: HTTPGetAction, container: Container) -> str:
         raise HandlerError(str(error)) from error
 
 
-def _headers(action: HTTPGetAction, agent: str) -> list[tuple[str, str]]:
+@functools.lru_cache
+def _headers(http_headers: tuple[HTTPHeader, ...], agent: str) -> tuple[tuple[str, str], ...]:
     """PROBE-25, and what Go does with the rest: an empty Host, User-Agent or Accept is as good as none,
     a second Host or User-Agent is not sent, and framing is not the manifest's business."""
-    given = [(header.name, header.value) for header in action.http_headers]
+    given = [(header.name, header.value) for header in http_headers]
     first = {name.lower(): value for name, value in reversed(given)}
     sent = {
         "Host": first.get("host", ""),
@@ -250,7 +253,7 @@ def _headers(action: HTTPGetAction, agent: str) -> list[tuple[str, str]]:
     if first.get("accept") == "":
         not_sent.add("accept")
     others = [(name, value) for name, value in given if name.lower() not in not_sent]
-    return [(name, value) for name, value in sent.items() if value] + others
+    return (*((name, value) for name, value in sent.items() if value), *others)
 
 
 def _timed_out(argv: Sequence[str], timeout_seconds: float) -> str:

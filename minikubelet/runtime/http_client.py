@@ -18,7 +18,7 @@ import socket
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urljoin, urlsplit
 
 import h11
@@ -106,17 +106,13 @@ async def _exchange(url: str, headers: Headers, deadline: float) -> Response:
     body_error = None
     with trio.move_on_at(deadline) as scope:
         try:
-            parts = urlsplit(url)
             request = _request(url, tuple(headers))
-            if parts.scheme not in ("http", "https"):
-                raise RequestError(f'unsupported protocol scheme "{parts.scheme}"')
-            port = parts.port or (443 if parts.scheme == "https" else 80)
-            with await dial(parts.hostname or "", port) as connection:
+            with await dial(request.host, request.port) as connection:
                 stream: trio.abc.Stream = connection
-                if parts.scheme == "https":
-                    stream = await _secure(connection, parts.hostname or "")
+                if request.is_secure:
+                    stream = await _secure(connection, request.host)
                 reader = _Reader(stream)
-                await stream.send_all(reader.http.send(request) + reader.http.send(h11.EndOfMessage()))
+                await stream.send_all(reader.http.send(request.head) + reader.http.send(h11.EndOfMessage()))
                 head = await reader.read_head()
                 body_error = await reader.read_body(body)
         except PlainHTTPError as error:
@@ -136,15 +132,29 @@ async def _exchange(url: str, headers: Headers, deadline: float) -> Response:
     return Response(head.status_code, location, bytes(body), body_error)
 
 
+class _Request(NamedTuple):
+    """What is asked, and of whom."""
+
+    is_secure: bool
+    host: str
+    port: int
+    head: h11.Request
+
+
 @functools.lru_cache(MOST_REQUESTS)
-def _request(url: str, headers: tuple[tuple[str, str], ...]) -> h11.Request:
-    """Raises `h11.LocalProtocolError` if anything in it would break the request apart."""
+def _request(url: str, headers: tuple[tuple[str, str], ...]) -> _Request:
+    """Raises `h11.LocalProtocolError` if anything in it would break the request apart, `RequestError` for
+    another scheme, ValueError for what is no port."""
     parts = urlsplit(url)
+    if parts.scheme not in ("http", "https"):
+        raise RequestError(f'unsupported protocol scheme "{parts.scheme}"')
+    is_secure = parts.scheme == "https"
     if not any(name.lower() == "host" for name, _ in headers):
         headers = (("Host", parts.netloc.rpartition("@")[2]), *headers)
     fields = [(n.encode("utf-8", "replace"), v.strip(" \t").encode("utf-8", "replace")) for n, v in headers]
     target = (parts.path or "/") + ("?" + parts.query if parts.query else "")
-    return h11.Request(method=b"GET", target=target.encode("ascii"), headers=fields)
+    head = h11.Request(method=b"GET", target=target.encode("ascii"), headers=fields)
+    return _Request(is_secure, parts.hostname or "", parts.port or (443 if is_secure else 80), head)
 
 
 class _Reader:

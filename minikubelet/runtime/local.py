@@ -525,7 +525,7 @@ class _Instance:
             answer = await perform_hook(handler, self._container, run_exec=self._run_hook_command)
             return partial(self._report, partial(done, answer))
 
-        return self._tasks.start(work)
+        return self._tasks.start(_EndlessTask(work))
 
     def ask_probe(self, kind: ProbeKind, probe: Probe, done: Callable[[ProbeAnswer], None]) -> Cancel:
         asked_at = time.monotonic()
@@ -538,9 +538,9 @@ class _Instance:
                 delay = 0.0
             self._enter_network(probe)
             answer = await perform_probe(kind, probe, self._container, run_exec=self._run_probe_command)
-            return partial(self._report, partial(done, evolve(answer, delay=delay)))
+            return partial(self._report, partial(done, evolve(answer, delay=delay) if delay else answer))
 
-        return self._tasks.start(work)
+        return self._tasks.start(_Task(work))
 
     def _report(self, tell: Callable[[], None]) -> None:
         """HOOK-4: with its process a container's hooks and probes are over, and nothing has failed."""
@@ -605,8 +605,7 @@ class _Tasks:
             nursery.start_soon(task.run)
         self._early.clear()
 
-    def start(self, work: Callable[[], Awaitable[Report]]) -> Cancel:
-        task = _Task(work)
+    def start(self, task: "_Task") -> Cancel:
         if self._nursery is None:
             self._early.append(task)
         else:
@@ -615,21 +614,34 @@ class _Tasks:
 
 
 class _Task:
+    """What ends in its own time. Who gives it up forgets it, as a kubelet does with a probe."""
+
     def __init__(self, work: Callable[[], Awaitable[Report]]) -> None:
         self._work = work
-        self._scope: trio.CancelScope | None = None
         self._is_cancelled = False
+
+    async def run(self) -> None:
+        if not self._is_cancelled:
+            report = await self._work()
+            if not self._is_cancelled:
+                report()
+
+    def cancel(self) -> None:
+        self._is_cancelled = True
+
+
+class _EndlessTask(_Task):
+    """Who gives it up ends it."""
+
+    _scope: "trio.CancelScope | None" = None
 
     async def run(self) -> None:
         import trio
 
-        if not self._is_cancelled:
-            with trio.CancelScope() as self._scope:
-                report = await self._work()
-                if not self._is_cancelled:  # it may have come to its end just before it was
-                    report()
+        with trio.CancelScope() as self._scope:
+            await super().run()
 
     def cancel(self) -> None:
-        self._is_cancelled = True
+        super().cancel()
         if self._scope is not None:
             self._scope.cancel()
