@@ -327,6 +327,8 @@ class Course:
                     self.too_late.append((moment, f"{container} was said to be stopped"))
                 else:
                     life.killings.append(moment)
+                    if event.message == f"Stopping container {container}":
+                        self._go_with_the_pod(life)
             case "DeadlineExceeded" if self._end is None or not self._end.is_final:
                 self._news = self._start_news = False  # TERM-10: it goes before exits of the same instant
                 self._begin_end("deadline", moment, moment.at + self._grace)
@@ -582,6 +584,14 @@ class Course:
             and sidecar.readiness_probe is not None
             and sidecar.startup_probe is None
         )
+
+    def _go_with_the_pod(self, life: Life) -> None:
+        """PROBE-30: in real time the end of the pod may be known together with what came just before it."""
+        end, stop = self._end, life.stop
+        if end is None or end.cause not in ("deleted", "deadline") or stop is None or stop.cause == "pod":
+            return
+        if end.moment.at <= stop.moment.at + self.story.tolerance + EXACT:
+            life.stop = Stop("pod", end.moment, end.deadline, end.deadline - end.moment.at)
 
     def _begin_end(self, cause: EndCause, moment: Moment, deadline: float) -> None:
         self._end = End(cause, moment, deadline)

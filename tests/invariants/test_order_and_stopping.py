@@ -467,3 +467,12 @@ def test_HOOK_5_a_grace_that_is_shortened_at_once_may_leave_a_late_machine_no_ti
     log = up(HOOKED, tolerance=1.2).at(1).delete(30).at(1.1).delete(second).at(2.3).signal().at(9).exit()
 
     assert bool(breaches("prestops-begin-at-once", log.journal)) == (second > 1)
+
+
+@pytest.mark.parametrize("seconds", [0.1, 0.9], ids=["together", "one after the other"])
+def test_PROBE_30_who_goes_for_a_deletion_just_after_it_failed_has_the_time_of_the_deletion(seconds):
+    """TERM-4: it is the event that says which of both was the reason."""
+    log = up(probed(liveness=PROBE), tolerance=0.5).answer("liveness", "failure").at(seconds).delete(20)
+    log.killing().signal().at(20 + seconds).signal(number=KILL).exit(code=137)
+
+    assert bool(breaches("sigkill-in-time", log.journal)) == (seconds > 0.5)
