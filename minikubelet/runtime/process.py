@@ -328,6 +328,7 @@ class Command(ProcessTree):
             umask=umask,
             mark=container.reaper.mark_of_command(container.mark, number),
             spawn=spawn,
+            lasts=False,
         )
         return cls(container, key, process, output, done, output_limit, keep_leftovers)
 

@@ -123,8 +123,12 @@ class Reaper:
         umask: int,
         mark: int,
         spawn: Spawn = spawn,
+        lasts: bool = True,
     ) -> tuple[Spawned, list[int]]:
-        """Spawn for the tree `key`, with stdout and stderr into two pipes or one; also the reading ends."""
+        """Spawn for the tree `key`, with stdout and stderr into two pipes or one; also the reading ends.
+
+        What does not last may stand among the orphans meanwhile, and is spared the way to the other thread.
+        """
         env = {**env, MARKER: self._marker_prefix + key}
         read_ends: list[int] = []
         write_ends: list[int] = []
@@ -142,7 +146,7 @@ class Reaper:
                 write_ends.append(write_end)
                 os.set_blocking(read_end, False)
             make_room(write_ends[-1])
-            return self._spawn_thread.run(call), read_ends
+            return self._spawn_thread.run(call) if lasts else call(), read_ends
         except BaseException as error:
             close_all(read_ends)
             if isinstance(error, OSError) and error.errno in SHORTAGES:  # whatever was to be opened
@@ -161,7 +165,7 @@ class Reaper:
         return container + 1 + number % (_COMMANDS - 1)
 
     def run_as_parent(self, function: Callable[[], Spawned]) -> Spawned:
-        """Call a function in the thread that is the parent of all we spawn."""
+        """Call a function in the thread that is the parent of all that lasts."""
         return self._spawn_thread.run(function)
 
     def register(self, tree: ProcessTree) -> None:
@@ -237,7 +241,7 @@ class Reaper:
         while True:
             parents = (self._pid, *self.foster_parents)
             found = (pid for parent in parents for pid in children_of(parent, [parent]))
-            fresh = [pid for pid in found if pid not in self._orphans]
+            fresh = [pid for pid in found if pid not in self._orphans and pid not in self._sessions]
             reaped = [pid for pid in fresh if self._examine(pid)]
             if not reaped:
                 break

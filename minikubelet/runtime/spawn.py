@@ -1,7 +1,7 @@
 """Make a process: exactly what execve(2) is given, and exactly what it answers.
 
 Knows nothing of containers. `spawn` makes a session leader with two pipes or files as its output; it may
-be called from a `SpawnThread`, which is then the parent of all that it makes.
+be called from a `SpawnThread`, which is then the parent of what it makes.
 """
 
 import errno
@@ -177,11 +177,12 @@ def _is_inheritable(fd: int) -> bool:
 
 
 class SpawnThread:
-    """A thread that is the parent of all we spawn, and does nothing else.
+    """A thread that is the parent of all containers, and does nothing else.
 
     The kernel lists children by thread, and gives orphans to the first thread of their subreaper. So with
-    our own children hanging on another one, the first thread's list has the orphans alone, and looking for
-    them costs the same however many containers run. The two hops take 10 microseconds.
+    the containers hanging on another one, the first thread's list has the orphans, the commands that are
+    under way and nobody else, and looking for orphans costs the same however many containers run. The two
+    hops take 10 microseconds.
     """
 
     def __init__(self) -> None:
