@@ -42,7 +42,7 @@ from minikubelet.lifecycle.backoff import current_delay, go_duration
 from minikubelet.lifecycle.printing import PodRow, human_duration, pod_row
 from minikubelet.lifecycle.record import ContainerRecord, ContainerRun, PodRecord
 from minikubelet.lifecycle.restarts import effective_policy, wants_restart
-from minikubelet.lifecycle.termination import signal_name, stop_signal
+from minikubelet.lifecycle.termination import kill_time, signal_name, stop_signal
 from minikubelet.runtime.base import Runtime
 
 if TYPE_CHECKING:
@@ -286,7 +286,7 @@ def stopping_text(record: PodRecord, now: float) -> str | None:
         stage = _stage(run, stop_signal(container))
         waiting.append((stage == _IN_LINE, f"{name} ({stage})"))
         if run.stopping and run.stopping.signalled_at is not None:
-            last_call = max(last_call, run.stopping.signalled_at + record.settings.minimum_kill_grace)
+            last_call = max(last_call, kill_time(ending.deadline, run.stopping.signalled_at, record.settings))
     if not waiting:
         return None
     waiting.sort(key=lambda entry: entry[0])  # those that the others wait for first

@@ -6,7 +6,7 @@ its stop signal, and no sooner than the minimum window later SIGKILL.
 """
 
 from collections.abc import Iterator
-from math import inf
+from math import ceil, inf
 from signal import SIGKILL, SIGTERM, Signals
 
 from minikubelet.api.pod import Container
@@ -202,7 +202,7 @@ def sigkill_only_after_the_grace(story: PodStory) -> Iterator[Breach]:
     for life in story.read(Course).lives:
         if len(life.signals) > 1:
             kill = life.signals[1]
-            due = _kill_due(story, life, kill.deadline)
+            due = _kill_due(story, life, kill.deadline, -1)
             if kill.moment.at < due - story.tolerance - EXACT:
                 yield Breach(kill.moment, f"{life} was killed {due - kill.moment.at:g} s before its time")
 
@@ -214,7 +214,7 @@ def sigkill_in_time(story: PodStory) -> Iterator[Breach]:
     for life, stop in _stopped(story):
         if not life.signals or life.signals[0].number == SIGKILL:
             continue
-        due = _kill_due(story, life, stop.deadline)
+        due = _kill_due(story, life, stop.deadline, 1)
         kill = life.signals[1].moment if len(life.signals) > 1 else None
         if (kill.at if kill is not None else _left_by(story, life)) > due + story.tolerance + EXACT:
             yield Breach(kill or life.attempt.exited or story.over, f"{life} was to be killed at {due:g} s")
@@ -226,11 +226,11 @@ def sigkill_in_time(story: PodStory) -> Iterator[Breach]:
 )
 def shutdown_within_the_grace(story: PodStory) -> Iterator[Breach]:
     """The grace is that of what ends the pod, shortened by every later deletion that asks for less; nothing
-    prolongs it, no hook, no probe and no container that does not want to go."""
+    prolongs it but the second that had begun, no hook, no probe and no container that does not want to go."""
     end = story.read(Course).end
     if end is None:
         return
-    limit = end.deadline + story.settings.minimum_kill_grace + story.tolerance + EXACT
+    limit = end.deadline + max(story.settings.minimum_kill_grace, 1.0) + story.tolerance + EXACT
     for life in story.read(Course).lives:
         if life.attempt.ended > end.moment.index and life.attempt.is_real:
             kill = next((signal for signal in life.signals if signal.number == SIGKILL), None)
@@ -323,8 +323,12 @@ def _signal_due(story: PodStory, life: Life, stop: Stop) -> tuple[float, str]:
     return (due, why) if due <= stop.deadline else (max(stop.deadline, stop.moment.at), "at its deadline")
 
 
-def _kill_due(story: PodStory, life: Life, deadline: float) -> float:
-    return max(deadline, life.signals[0].moment.at + story.settings.minimum_kill_grace)
+def _kill_due(story: PodStory, life: Life, deadline: float, late: int) -> float:
+    """A second of the grace that had begun when the signal came is not used up yet (SIDE-30); whether it had
+    is a matter of tolerance, in favour of what is `late` (1) or early (-1)."""
+    signalled_at = life.signals[0].moment.at
+    rest = ceil(round(deadline - signalled_at + late * story.tolerance, 6))
+    return max(signalled_at + max(rest, story.settings.minimum_kill_grace), deadline)
 
 
 def _killings(life: Life, stop: Stop, course: Course) -> tuple[str, ...]:

@@ -36,6 +36,7 @@ from minikubelet.lifecycle.restarts import (
 )
 from minikubelet.lifecycle.settings import LifecycleSettings
 from minikubelet.lifecycle.startup import needs_readiness_to_pass
+from minikubelet.lifecycle.termination import kill_time
 
 if TYPE_CHECKING:
     from minikubelet.api.cron_job import CronJobSpec
@@ -156,7 +157,7 @@ def latest_kill(
     `waits`: its turn comes only when the grace is over (SIDE-31).
     """
     signalled = grace if waits else min(_pre_stop_at_most(container, grace), grace)
-    return max(grace, signalled + settings.minimum_kill_grace)
+    return kill_time(grace, signalled, settings)
 
 
 def longest_shutdown(

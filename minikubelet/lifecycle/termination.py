@@ -7,6 +7,7 @@ beginning when all containers are restarted in place (RESTART-15).
 
 from collections.abc import Iterator
 from functools import cache
+from math import ceil
 from signal import SIGKILL, SIGTERM, Signals
 
 from minikubelet.api.pod import Container
@@ -20,6 +21,7 @@ from minikubelet.lifecycle.actions import (
 from minikubelet.lifecycle.clock import Clock
 from minikubelet.lifecycle.probes import due_probes
 from minikubelet.lifecycle.record import ContainerRun, PodRecord
+from minikubelet.lifecycle.settings import LifecycleSettings
 
 
 def terminate(record: PodRecord, clock: Clock) -> Iterator[Action]:
@@ -77,9 +79,15 @@ def stop(
         if its_turn or out_of_time:  # SIDE-27, SIDE-31
             yield SignalContainer(container.name, run.attempt, stop_signal(container))
     elif stopping.killed_at is None:
-        kill_at = max(deadline, stopping.signalled_at + record.settings.minimum_kill_grace)
+        kill_at = kill_time(deadline, stopping.signalled_at, record.settings)
         if clock.reached(kill_at):  # TERM-2, SIDE-30
             yield SignalContainer(container.name, run.attempt, SIGKILL)
+
+
+def kill_time(deadline: float, signalled_at: float, settings: LifecycleSettings) -> float:
+    """SIDE-30: of the grace only whole seconds are used up when the signal comes; TERM-2: two are left."""
+    left = ceil(round(deadline - signalled_at, 6))  # no second more for what floats add
+    return signalled_at + max(left, settings.minimum_kill_grace)
 
 
 def stop_signal(container: Container) -> int:

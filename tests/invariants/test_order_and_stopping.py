@@ -370,6 +370,10 @@ CASES = {
             up().delete().at(4).signal().at(5.5).signal(number=KILL),
             up().delete().at(4).signal().at(6).signal(number=KILL),
         ),
+        (  # SIDE-30: of 5 s, 1.5 use up one
+            post_started().delete(5).hook().at(1.5).returns().signal().at(5).signal(number=KILL),
+            post_started().delete(5).hook().at(1.5).returns().signal().at(5.5).signal(number=KILL),
+        ),
         (  # PROBE-31: the grace of the probe that failed
             up(probed(liveness=attrs.evolve(PROBE, termination_grace_period_seconds=20)))
             .answer("liveness", "failure")
@@ -386,6 +390,10 @@ CASES = {
     "sigkill-in-time": [
         (up().delete().signal().at(6).signal(number=KILL), up().delete().signal().at(5).signal(number=KILL)),
         (up().delete().signal().at(6).exit(), up().delete().signal().at(5).exit()),
+        (  # SIDE-30
+            post_started().delete(5).hook().at(1.5).returns().signal().at(6).signal(number=KILL),
+            post_started().delete(5).hook().at(1.5).returns().signal().at(5.5).signal(number=KILL),
+        ),
         (  # TERM-4: a second deletion shortens, and never prolongs
             up().delete(5).signal().at(1).delete(1).at(5).signal(number=KILL),
             up().delete(5).signal().at(1).delete(30).at(5).signal(number=KILL),

@@ -94,6 +94,28 @@ def test_SIDE_30_a_sidecar_alone_on_its_turn_has_the_rest_of_the_grace():
     assert done.phase == "Succeeded"  # SIDE-17
 
 
+@pytest.mark.parametrize(("lasts", "left"), [(1.0, 4.0), (1.25, 4.0), (1.75, 4.0), (2.0, 3.0), (3.5, 2.0)])
+def test_SIDE_30_a_second_of_the_grace_is_used_up_when_it_is_over(lasts, left):
+    """What waiting took is rounded down, and what is left of 5 s is for the sidecar."""
+    done = run(
+        pod(init=[sidecar("s")], grace=5),
+        {"main": Script(term_lasts=lasts), "s": IGNORES_TERM},
+        {10.0: delete()},
+    )
+
+    assert done.signals("s") == [(10.0 + lasts, TERM), (10.0 + lasts + left, KILL)]
+
+
+def test_SIDE_30_what_a_prestop_took_is_rounded_down_too():
+    done = run(
+        pod(main=[container("main", pre_stop=True)], grace=5),
+        {"main": Script(pre_stop=HookScript(0.5), term_lasts=60)},
+        {10.0: delete()},
+    )
+
+    assert done.signals("main") == [(10.5, TERM), (15.5, KILL)]
+
+
 def test_SIDE_21_SIDE_22_completion_stops_the_sidecars_with_the_full_grace():
     """Not a deletion; Succeeded is published only when they are gone (TERM-12)."""
     done = run(
