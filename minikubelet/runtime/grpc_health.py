@@ -14,6 +14,7 @@ told at once instead of being retried until the time is over.
 """
 
 import functools
+from collections.abc import Mapping
 from http import HTTPStatus
 from urllib.parse import unquote
 
@@ -52,6 +53,9 @@ _MAX_RECEIVED_BYTES = 128 * 1024
 "Of everything, headers and control frames included."
 
 _MAX_MESSAGE_BYTES = 10 * 1024
+
+_MOST_ANSWERS = 16
+"Whose headers are kept unpacked: a server packs the same ones each time, and so do all of its kind."
 
 _SERVING_STATUS = ("UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN")
 
@@ -145,15 +149,27 @@ def _request(authority: str, service: str, user_agent: str) -> bytes:
     return _PREFACE + b"".join(each.serialize() for each in frames)
 
 
+@functools.lru_cache(_MOST_ANSWERS)
+def _unpacked(packed: tuple[bytes, ...]) -> Mapping[str, str]:
+    """All headers of a connection. Raises `HPACKError`."""
+    decoder = Decoder()
+    return {
+        name.decode("ascii", "replace"): value.decode("utf-8", "replace")
+        for block in packed
+        for name, value in decoder.decode(block, raw=True)
+    }
+
+
 @attrs.define
 class _Call:
     is_connected: bool = False
     "The server has shown that it speaks HTTP/2; until then gRPC counts a connection as not made."
     is_complete: bool = False
-    headers: dict[str, str] = attrs.Factory(dict)
+    headers: Mapping[str, str] = attrs.Factory(dict)
     "Headers and trailers together: where nothing but a status is to be told, it comes in the headers."
     body: bytearray = attrs.Factory(bytearray)
-    _decoder: Decoder = attrs.Factory(Decoder)
+    _packed: list[bytes] = attrs.Factory(list)
+    "The same as they came."
     _begun: HeadersFrame | None = None
     "It is continued in the frames that follow, to the exclusion of any others."
 
@@ -242,11 +258,10 @@ class _Call:
             case _:
                 raise _protocol_error(f"a {type(received).__name__} that nobody waits for")
         if self._begun is not None and "END_HEADERS" in received.flags:
-            self.headers |= {
-                name.decode("ascii", "replace"): value.decode("utf-8", "replace")
-                for name, value in self._decoder.decode(self._begun.data, raw=True)
-            }
             self.is_complete = "END_STREAM" in self._begun.flags
+            self._packed.append(self._begun.data)
+            if self.is_complete or len(self._packed) == 1:
+                self.headers = _unpacked(tuple(self._packed))
             self._begun = None
 
     def _raise_for_status(self) -> None:
