@@ -87,7 +87,7 @@ command()
 
 NOT_BEFORE_IT_RUNS = """
     attr attrs ctypes dataclasses datetime inspect json logging socket subprocess trio
-    weakref yaml.constructor
+    weakref yaml.constructor minikubelet.api.job
     minikubelet.api.validation_jobs minikubelet.cli.files minikubelet.cli.screen minikubelet.cli.summary
     minikubelet.lifecycle.printing minikubelet.lifecycle.verdicts
     minikubelet.runtime.handlers minikubelet.runtime.mounts minikubelet.runtime.sandbox

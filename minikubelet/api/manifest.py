@@ -24,7 +24,6 @@ from minikubelet.api.defaults import (
     default_service,
 )
 from minikubelet.api.errors import FieldError, ManifestError, Notice, Origin, shown
-from minikubelet.api.job import Job
 from minikubelet.api.meta import ObjectMeta
 from minikubelet.api.nodes import (
     MAX_DEPTH,
@@ -49,6 +48,7 @@ if TYPE_CHECKING:
     import random as random_module
 
     from minikubelet.api.cron_job import CronJob
+    from minikubelet.api.job import Job
     from minikubelet.api.service import Service
 
 T = TypeVar("T")
@@ -328,6 +328,7 @@ class _Loader:
             self.pods.append(Loaded(pod, origin))
             return [*validate_pod(pod), *self._taken(kind, pod.metadata, origin)]
         if kind == "Job":
+            from minikubelet.api.job import Job
             from minikubelet.api.validation_jobs import validate_job
 
             default_job(data)

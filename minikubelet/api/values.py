@@ -13,7 +13,7 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["Factory", "define", "derived", "evolve", "field", "fields", "frozen", "has"]
+__all__ = ["Factory", "complete_classes", "define", "derived", "evolve", "field", "fields", "frozen", "has"]
 
 if TYPE_CHECKING:
     from functools import cached_property as derived
@@ -25,10 +25,8 @@ else:
         """A class of values that never change, compared by their fields; with `order` also sorted by them."""
         if cls is None:
             return lambda cls: frozen(cls, eq=eq, order=order)
-        cls = define(cls, eq=eq)
+        _prepare(cls, eq, _hash)
         cls.__setattr__ = cls.__delattr__ = _refuse
-        if eq:
-            cls.__hash__ = _hash
         if order:
             cls.__lt__, cls.__le__, cls.__gt__, cls.__ge__ = map(_ordering, ("lt", "le", "gt", "ge"))
         return cls
@@ -37,21 +35,7 @@ else:
         """The same for what does change, and so has no hash, unless it is compared by identity."""
         if cls is None:
             return lambda cls: define(cls, eq=eq)
-        own = cls.__dict__
-        form = tuple(_Field(name, kind, own) for name, kind in own.get("__annotations__", {}).items())
-        for one in form:
-            if type(one.declared) is field:
-                delattr(cls, one.name)
-        cls.__values_form__ = form
-        cls.__match_args__ = tuple(one.name for one in form)
-        cls.__attrs_attrs__ = _AttrsView()
-        if "__dict__" in own:  # what sets it, found once; a subclass has its base's
-            cls.__values_fill__ = own["__dict__"].__set__
-        cls.__init__ = _generic_init(cls, form)
-        cls.__repr__ = _text
-        if eq:
-            cls.__eq__, cls.__hash__ = _is_equal, None
-            cls.__values_compared__ = tuple(one.name for one in form if one.eq)
+        _prepare(cls, eq, None)
         return cls
 
     def evolve(value: Any, /, **changes: Any) -> Any:
@@ -116,6 +100,65 @@ class _Field:
         self.repr: bool = said.get("repr", True)
 
 
+def _prepare(cls: Any, eq: bool, hashed: Callable[[Any], int] | None) -> None:
+    """All that a class costs which is never used."""
+    own = cls.__dict__
+    if "__dict__" in own:  # what sets it, found once; a subclass has its base's
+        cls.__values_fill__ = own["__dict__"].__set__
+    _incomplete[cls] = None
+    for late in _LATE:
+        setattr(cls, late.name, late)
+    cls.__attrs_attrs__ = _ATTRS_VIEW
+    cls.__init__, cls.__repr__ = _first_init, _text
+    if eq:
+        cls.__eq__, cls.__hash__ = _is_equal, hashed
+
+
+_incomplete: dict[Any, None] = {}
+
+
+def complete_classes() -> None:
+    """All at once, for those who have the time now: the first value of a class would have to wait for it."""
+    for cls in tuple(_incomplete):
+        _complete(cls)
+
+
+def _complete(cls: Any) -> None:
+    """Harmless for one that is; another thread may have been as fast."""
+    own = cls.__dict__
+    form = tuple(_Field(name, kind, own) for name, kind in own.get("__annotations__", {}).items())
+    cls.__values_form__ = form
+    cls.__match_args__ = tuple(one.name for one in form)  # type: ignore[misc] # PEP 634
+    cls.__values_compared__ = tuple(one.name for one in form if one.eq)
+    cls.__init__ = _generic_init(cls, form)
+    _incomplete.pop(cls, None)
+
+
+def _with_form(cls: type) -> Any:
+    """The class, or the one that it has its fields from."""
+    return next(base for base in cls.__mro__ if "__values_form__" in vars(base))
+
+
+def _first_init(self: Any, /, *given: Any, **named: Any) -> None:
+    cls = _with_form(type(self))
+    _complete(cls)
+    cls.__init__(self, *given, **named)
+
+
+class _Late:
+    """What a class knows of its fields; found out when somebody asks."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, value: Any, owner: Any) -> Any:
+        _complete(_with_form(owner))
+        return getattr(owner, self.name)
+
+
+_LATE = [_Late(name) for name in ("__values_form__", "__match_args__", "__values_compared__")]
+
+
 class _AttrsView:
     """`__attrs_attrs__`, what attrs knows a class of its own by; made when somebody asks."""
 
@@ -130,6 +173,9 @@ class _AttrsView:
                 twin[one.name] = one.declared
         owner.__attrs_attrs__ = attrs.fields(attrs.frozen(type(owner.__name__, (), twin)))
         return owner.__attrs_attrs__
+
+
+_ATTRS_VIEW = _AttrsView()
 
 
 # ------------------------------------------------------------------ making a value

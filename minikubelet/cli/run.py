@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from minikubelet.api.errors import FieldError, ManifestError
 from minikubelet.api.manifest import Manifest, load
 from minikubelet.api.pod import Pod
-from minikubelet.api.values import evolve
+from minikubelet.api.values import complete_classes, evolve
 from minikubelet.cli.ending import INVALID, SUCCEEDED, Ending
 from minikubelet.cli.main import CannotStart, wants_color
 from minikubelet.cli.options import RunOptions
@@ -392,6 +392,7 @@ class Run:
             if not self.kubelet.is_finished:
                 import trio
 
+                complete_classes()
                 trio.run(self._serve)
         except* KeyboardInterrupt:  # nobody obeyed; closing the runtime kills what there is
             first = self.ending.signal or self.stops.received[0]

@@ -16,7 +16,6 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from minikubelet.api.event import Event, EventType
-from minikubelet.api.job import Job
 from minikubelet.api.meta import ObjectMeta, format_time
 from minikubelet.api.pod import Pod
 from minikubelet.api.values import evolve
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     import trio
 
     from minikubelet.api.cron_job import CronJob
+    from minikubelet.api.job import Job
     from minikubelet.kubelet.cron_worker import CronWorker
     from minikubelet.kubelet.job_worker import JobWorker
     from minikubelet.lifecycle.cron_record import CronChild
@@ -147,7 +147,7 @@ class Kubelet:
         self._mark(worker)
         return pod.key
 
-    def add_job(self, job: Job, owner: str | None = None) -> str:
+    def add_job(self, job: "Job", owner: str | None = None) -> str:
         """Accept a Job and return its key. `owner` is the key of the CronJob that it belongs to.
 
         Raises ValueError if the name is taken.
@@ -252,7 +252,7 @@ class Kubelet:
         """The Pod with its status at this moment. Raises KeyError."""
         return self._pods[key].published(self.epoch)
 
-    def job(self, key: str) -> Job:
+    def job(self, key: str) -> "Job":
         """The Job with its status at this moment. Raises KeyError."""
         return self._jobs[key].published(self.epoch)
 
@@ -267,7 +267,7 @@ class Kubelet:
     def pods(self) -> list[Pod]:
         return [self.pod(key) for key in self._pods]
 
-    def jobs(self) -> list[Job]:
+    def jobs(self) -> "list[Job]":
         return [self.job(key) for key in self._jobs]
 
     def cron_jobs(self) -> "list[CronJob]":

@@ -4,12 +4,12 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from minikubelet.api.event import Event, EventType, ObjectReference
-from minikubelet.api.job import Job
 from minikubelet.api.pod import Pod
 from minikubelet.lifecycle.events import Told
 
 if TYPE_CHECKING:
     from minikubelet.api.cron_job import CronJob
+    from minikubelet.api.job import Job
     from minikubelet.kubelet.kubelet import Observer
 
 _REMEMBERED = 10_000  # distinct (object, reason, message); beyond it the oldest start over at 1

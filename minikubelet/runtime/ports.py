@@ -6,12 +6,15 @@ that is declared need not be listened on. Plain init containers are over before 
 """
 
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from minikubelet.api.errors import FieldError, Notice, Origin
-from minikubelet.api.job import JobSpec
 from minikubelet.api.manifest import Manifest
 from minikubelet.api.pod import PodSpec
 from minikubelet.api.values import frozen
+
+if TYPE_CHECKING:
+    from minikubelet.api.job import JobSpec
 
 
 @frozen
@@ -131,6 +134,6 @@ def _templates(manifest: Manifest) -> Iterable[_Template]:
     return [template for template in templates if template.pods]
 
 
-def _at_once(spec: JobSpec) -> int:
+def _at_once(spec: "JobSpec") -> int:
     parallelism = 1 if spec.parallelism is None else spec.parallelism
     return parallelism if spec.completions is None else min(parallelism, spec.completions)

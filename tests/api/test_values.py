@@ -70,3 +70,26 @@ def test_defaults_are_made_for_each_value_and_what_is_missing_or_too_much_is_ref
     for wrong in (lambda: Bag({}, "n", 1), lambda: Bag(other=1), lambda: Other()):
         with pytest.raises(TypeError):
             wrong()
+
+
+def test_a_value_that_was_made_elsewhere_is_one_like_any_other():
+    """A class finds out about its fields with its first value, or when one comes out of a pickle."""
+
+    @frozen
+    class Fresh:
+        x: int
+        note: str = field(default="", eq=False, repr=False)
+
+    class Kind(Fresh):
+        pass
+
+    one, two = (Kind.__new__(Kind) for _ in range(2))
+    one.__dict__.update(x=1, note="a")
+    two.__dict__.update(x=1, note="b")
+
+    assert (one, hash(one), repr(one)) == (two, hash(two), repr(two))
+    assert evolve(one, x=2) != one
+    assert Kind(1) == one
+    match one:
+        case Fresh(x, note):
+            assert (x, note) == (1, "a")
