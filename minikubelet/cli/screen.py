@@ -105,7 +105,8 @@ class Lines:
         end = chunk.rfind(b"\n") + 1
         rest = chunk[end:]
         if end:
-            lines = held.pop((attempt, stream), b"") + chunk[:end]
+            begun = held.pop((attempt, stream), b"")
+            lines = b"".join((begun, memoryview(chunk)[:end])) if begun else chunk[:end]
         else:
             lines, rest = b"", held.pop((attempt, stream), b"") + chunk
         while len(rest) >= LONGEST_LINE:
