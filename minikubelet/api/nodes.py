@@ -83,15 +83,14 @@ class SyntaxFault:
 # ------------------------------------------------------------------ text to nodes
 
 
-def parse(text: str) -> Iterator[Node | SyntaxFault]:
-    """The root of each document that has content, or what is wrong with it; goes on after a fault."""
-    yield from _parse(_join_surrogates(text), 0)
+def parse(text: str, skipped_lines: int = 0) -> Iterator[Node | SyntaxFault]:
+    """The root of each document that has content, or what is wrong with it; goes on after a fault.
 
-
-def _parse(text: str, skipped_lines: int) -> Iterator[Node | SyntaxFault]:
+    `skipped_lines` are those of the whole text that stand before this one.
+    """
     start, first_line = 0, skipped_lines
     for _ in range(MAX_FAULTS):
-        composer = _Composer(text[start:] if start else text, skipped_lines)
+        composer = _Composer(_join_surrogates(text[start:] if start else text), skipped_lines)
         try:
             yield from composer.documents()
             return
@@ -139,7 +138,7 @@ def _parse_each(text: str, starts: list[int], line: int) -> Iterator[Node | Synt
         begin = start if newline < 0 or text[newline + 1 : start].strip() else newline + 1
         line += text.count("\n", last, begin)
         last = begin
-        yield from _parse(text[begin:end], line)
+        yield from parse(text[begin:end], line)
 
 
 _NOT_SPACE = pattern(r"\S")
