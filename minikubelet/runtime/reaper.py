@@ -252,12 +252,12 @@ class Reaper:
 
     def _examine(self, pid: int) -> bool:
         """Adopt a child of ours, or of a foster parent; whether it is gone, and its children have come."""
-        stat = read_stat(pid)
-        if stat is not None and stat.session == self._session:
-            return False  # started by other parts of this program
-        if stat is not None and stat.is_dead:
-            return self.reap(os.P_PID, pid)
         try:
+            if os.getsid(pid) == self._session:
+                return False  # started by other parts of this program
+            stat = read_stat(pid)
+            if stat is not None and stat.is_dead:
+                return self.reap(os.P_PID, pid)
             orphan = Orphan(self, pid)
         except ProcessLookupError:  # its foster parent was faster
             return True
