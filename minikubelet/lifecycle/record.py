@@ -158,7 +158,7 @@ class ContainerRun:
         else:
             until = inf if stopping.killed_at is not None else stopping.deadline
         for kind, state in self.probes.items():
-            if stopping is None and state.verdict is False and kind != "readiness":
+            if state.verdict is False and stopping is None and kind != "readiness":
                 return -inf
             if state.due_at < until and not state.in_flight and self.wants_probe(kind):
                 until = state.due_at
@@ -316,7 +316,7 @@ class Containers(dict[str, ContainerRecord]):
         while agenda and self[agenda[0][1]].quiet_until != agenda[0][0]:
             heappop(agenda)
         if len(agenda) > 2 * len(self) + 64:
-            agenda[:] = {entry for entry in agenda if self[entry[1]].quiet_until == entry[0]}
+            agenda[:] = [entry for entry in set(agenda) if self[entry[1]].quiet_until == entry[0]]
             heapify(agenda)
 
 
