@@ -588,7 +588,7 @@ class Course:
     def _go_with_the_pod(self, life: Life) -> None:
         """PROBE-30: in real time the end of the pod may be known together with what came just before it."""
         end, stop = self._end, life.stop
-        if end is None or end.cause not in ("deleted", "deadline") or stop is None or stop.cause == "pod":
+        if end is None or stop is None or stop.cause == "pod":
             return
         if end.moment.at <= stop.moment.at + self.story.tolerance + EXACT:
             life.stop = Stop("pod", end.moment, end.deadline, end.deadline - end.moment.at)

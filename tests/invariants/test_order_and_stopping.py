@@ -484,3 +484,14 @@ def test_PROBE_30_who_goes_for_a_deletion_just_after_it_failed_has_the_time_of_t
     log.killing().signal().at(20 + seconds).signal(number=KILL).exit(code=137)
 
     assert bool(breaches("sigkill-in-time", log.journal)) == (seconds > 0.5)
+
+
+@pytest.mark.parametrize("seconds", [0.1, 0.9], ids=["together", "one after the other"])
+def test_RESTART_13_who_fails_just_before_all_are_restarted_may_go_for_either_reason(seconds):
+    """On a real machine both may be taken notice of in the same turn."""
+    asks = main("asks", restart_policy="Never", restart_policy_rules=(ALL_OVER,))
+    subject = pod(main(liveness_probe=PROBE), asks, restart_policy="Always")
+    log = up(subject, tolerance=0.5).start("asks").answer("liveness", "failure")
+    log.at(seconds).exit("asks", 42).killing()
+
+    assert bool(breaches("killing-is-told-once", log.journal)) == (seconds > 0.5)
