@@ -559,7 +559,9 @@ class Course:
             return True
         if policy == "Never":
             return False
-        return _code(life) != 0 or (life.stop is not None and life.stop.cause in ("liveness", "startup"))
+        was_pushed = bool(life.signals) or life.hook("preStop") is not None  # or it was gone before that
+        is_doomed = life.stop is not None and life.stop.cause in ("liveness", "startup")
+        return _code(life) != 0 or (is_doomed and was_pushed)
 
     def _pass_inits(self) -> None:
         """INIT-1, SIDE-3, SIDE-6: an entry that was passed stays so."""

@@ -495,3 +495,13 @@ def test_RESTART_13_who_fails_just_before_all_are_restarted_may_go_for_either_re
     log.at(seconds).exit("asks", 42).killing()
 
     assert bool(breaches("killing-is-told-once", log.journal)) == (seconds > 0.5)
+
+
+def test_RESTART_10_who_ended_before_anybody_could_act_on_its_probe_was_not_killed_by_it():
+    """On a real machine both may be taken notice of in the same turn."""
+    subject = pod(main(liveness_probe=PROBE), restart_policy="OnFailure")
+    gone = up(subject, tolerance=0.5).answer("liveness", "failure").exit().removed()
+    killed = up(subject, tolerance=0.5).answer("liveness", "failure").signal().exit().removed()
+
+    assert not breaches("finished-when-empty", gone.journal)
+    assert breaches("finished-when-empty", killed.journal)
