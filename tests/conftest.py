@@ -1,6 +1,7 @@
 """What tests of every area share."""
 
 import os
+import signal
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
@@ -20,6 +21,12 @@ hypothesis.settings.register_profile(
     ),
 )
 hypothesis.settings.load_profile("patient")
+
+
+# In the background of a shell, or under nohup, these are ignored, which what the tests start would inherit.
+for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session", autouse=True)
