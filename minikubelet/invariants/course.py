@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import attrs
 
-from minikubelet.api.pod import Container, Lifecycle, Probe
+from minikubelet.api.pod import Container, Lifecycle, PodSpec, Probe
 from minikubelet.invariants.story import Attempt, Moment, PodStory
 
 Role = Literal["init", "sidecar", "main"]
@@ -528,7 +528,7 @@ class Course:
         """RESTART-13, INIT-3, SIDE-21, MAIN-2."""
         for track in self._tracks.values():
             if track.container.restart_policy_rules and track.life is not None and track.life.is_over:
-                rule = matching_action(track.container, _code(track.life))
+                rule = matching_action(self.spec, track.container, _code(track.life))
                 if rule == "RestartAllContainers":
                     ended = _ended(track.life)
                     self._begin_end("restartAll", ended, ended.at)  # RESTART-15
@@ -551,8 +551,7 @@ class Course:
 
     def runs_again(self, life: Life) -> bool:
         """RESTART-4..11, INIT-4, SIDE-9, of one that has ended while its pod goes on."""
-        action = matching_action(life.container, _code(life))
-        if action == "RestartAllContainers" or (action == "Restart" and not _is_done(life)):
+        if matching_action(self.spec, life.container, _code(life)) is not None:
             return True
         policy = life.container.restart_policy or self.spec.restart_policy
         if policy == "Always" and life.role != "init":
@@ -727,21 +726,18 @@ def _role(story: PodStory, container: Container) -> Role:
     return "init" if container.name in story.inits else "main"
 
 
-def matching_action(container: Container, code: int) -> str | None:
-    """RESTART-6, RESTART-7: what the first of its rules that matches says."""
+def matching_action(spec: PodSpec, container: Container, code: int) -> str | None:
+    """RESTART-6, RESTART-7: what the first of its rules that matches says; INIT-1: an init container that has
+    exited with 0 has nothing more to do, whatever rule says Restart."""
     if container.restart_policy is None:
         return None
     for rule in container.restart_policy_rules:
         if rule.exit_codes is None:
             continue
         if (rule.exit_codes.operator == "In") is (code in rule.exit_codes.values):
-            return rule.action
+            is_done = code == 0 and container.name in spec.plain_inits
+            return None if is_done and rule.action == "Restart" else rule.action
     return None
-
-
-def _is_done(life: Life) -> bool:
-    """INIT-1: an init container that has exited with 0 has nothing more to do."""
-    return life.role == "init" and _code(life) == 0
 
 
 def _code(life: Life) -> int:

@@ -113,9 +113,7 @@ def runs_again(spec: PodSpec, attempt: Attempt) -> bool:
     """RESTART-4...RESTART-11, SIDE-9: of an attempt that has ended in a pod that goes on."""
     code = attempt.exit_code
     assert code is not None
-    action = matching_action(attempt.container, code) if attempt.container.restart_policy_rules else None
-    is_done = code == 0 and attempt.name in spec.plain_inits  # INIT-1
-    if action == "RestartAllContainers" or (action == "Restart" and not is_done):
+    if attempt.container.restart_policy_rules and matching_action(spec, attempt.container, code) is not None:
         return True
     policy = policy_of(spec, attempt.container)
     if policy == "OnFailure":
@@ -324,7 +322,8 @@ class Reckoning:
             return
         code, container = attempt.exit_code, attempt.container
         assert code is not None
-        if container.restart_policy_rules and matching_action(container, code) == "RestartAllContainers":
+        rule = matching_action(spec, container, code) if container.restart_policy_rules else None
+        if rule == "RestartAllContainers":
             incarnation.end = End("restartAll", moment.index, moment.at, attempt)
             self._is_down = True
             return
